@@ -1,0 +1,184 @@
+// A whole instance for tests: `scripts/up` on a fresh data folder and ports of its own, driven from outside only.
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, mkdirSync, readFileSync, existsSync, rmSync, writeFileSync, cpSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const artefacts = path.join(root, 'build/artefacts');
+
+/** A run of 20 free ports, asked of the kernel. */
+async function freePort() {
+  for (let tries = 0; tries < 50; tries++) {
+    const port = await new Promise((resolve) => {
+      const server = createServer();
+      server.listen(0, '127.0.0.1', () => {
+        const { port: free } = server.address();
+        server.close(() => resolve(free));
+      });
+    });
+    if (port < 65000) return port;
+  }
+  throw new Error('no free ports');
+}
+
+/** Waits until `check` gives something true; asks again each `every` ms; throws with `what` after `limit` ms. */
+export async function until(what, check, limit = 30_000, every = 100) {
+  const deadline = Date.now() + limit;
+  let last;
+  for (;;) {
+    try {
+      const value = await check();
+      if (value) return value;
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${limit} ms${last ? ` (${last.message})` : ''}`);
+    await new Promise((resolve) => setTimeout(resolve, every));
+  }
+}
+
+export class Instance {
+  /** Starts `scripts/up`; resolves when its endpoints.json stands and the site answers. */
+  static async start(name, options = []) {
+    const instance = new Instance();
+    // Short: sockets lie below it, and a path to a socket has 107 bytes.
+    instance.data = mkdtempSync('/tmp/rb-');
+    instance.name = name;
+    instance.port = await freePort();
+    instance.options = options;
+    await instance.up();
+    return instance;
+  }
+
+  async up() {
+    mkdirSync(artefacts, { recursive: true });
+    rmSync(path.join(this.data, 'endpoints.json'), { force: true });
+    this.process = spawn(path.join(root, 'scripts/up'), ['--data', this.data, '--port', String(this.port), ...this.options], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.output = '';
+    this.process.stdout.on('data', (bytes) => (this.output += bytes));
+    this.process.stderr.on('data', (bytes) => (this.output += bytes));
+    this.exited = new Promise((resolve) => this.process.on('exit', (code) => resolve(code)));
+    const ended = this.exited.then((code) => {
+      throw new Error(`scripts/up ended with ${code}:\n${this.output}`);
+    });
+    ended.catch(() => {}); // only of interest while we wait below
+    await Promise.race([ended, until('endpoints.json', () => existsSync(path.join(this.data, 'endpoints.json')), 120_000)]);
+    this.endpoints = JSON.parse(readFileSync(path.join(this.data, 'endpoints.json'), 'utf8'));
+    await until('the site', async () => (await fetch(this.endpoints.site)).ok);
+  }
+
+  /** Ends it as Ctrl-C does, keeps its logs as artefacts, removes its data. */
+  async stop({ keep = false } = {}) {
+    if (this.process.exitCode === null) this.process.kill('SIGINT');
+    const code = await this.exited;
+    const logs = path.join(artefacts, 'logs', this.name);
+    mkdirSync(logs, { recursive: true });
+    writeFileSync(path.join(logs, 'up.txt'), this.output);
+    if (existsSync(path.join(this.data, 'logs'))) cpSync(path.join(this.data, 'logs'), logs, { recursive: true, filter: (from) => !from.endsWith('/lock') });
+    if (!keep) rmSync(this.data, { recursive: true, force: true });
+    return code;
+  }
+
+  url(target) {
+    return new URL(target, this.endpoints.site).href;
+  }
+
+  /** A call to the public API as the administrator (or with another token); the parsed answer. */
+  async api(method, target, body, token = this.endpoints.admin_token) {
+    const answer = await fetch(this.url(`/api/v1${target}`), {
+      method,
+      headers: { ...(token ? { Authorization: `Bearer ${token}` } : {}), ...(body ? { 'Content-Type': 'application/json' } : {}) },
+      body: body ? JSON.stringify(body) : undefined,
+    });
+    const text = await answer.text();
+    if (!answer.ok) throw Object.assign(new Error(`${method} ${target}: ${answer.status} ${text}`), { status: answer.status });
+    return text ? JSON.parse(text) : null;
+  }
+
+  /** scripts/ribalta for this instance; resolves to {code, stdout, stderr}. */
+  cli(args, options = {}) {
+    return run(path.join(root, 'scripts/ribalta'), ['--data', this.data, ...args], options);
+  }
+
+  log(service) {
+    const file = path.join(this.data, 'logs', service, 'current');
+    return existsSync(file) ? readFileSync(file, 'utf8') : '';
+  }
+
+  /** Process id of a service's daemon, as its supervisor says. */
+  pid(service) {
+    const { stdout } = spawnSync('s6-svstat', ['-o', 'pid', path.join(this.data, 'run/services', service)], { encoding: 'utf8' });
+    return Number(stdout.trim());
+  }
+
+  /** Resolves when the service's readiness came after it was killed. */
+  async killed(service, signal = 'SIGKILL', pid = this.pid(service)) {
+    process.kill(pid, signal);
+    if (pid === this.pid(service) || this.pid(service) <= 0) {
+      await until(`${service} again`, () => this.pid(service) > 0 && this.pid(service) !== pid, 20_000, 50);
+    }
+    const waited = await run('s6-svwait', ['-U', '-t', '30000', path.join(this.data, 'run/services', service)]);
+    if (waited.code !== 0) throw new Error(`${service} did not become ready again: ${waited.stderr}`);
+  }
+}
+
+export function run(command, args, { input, timeout = 120_000, env = {} } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (bytes) => (stdout += bytes));
+    child.stderr.on('data', (bytes) => (stderr += bytes));
+    child.stdin.end(input);
+    const timer = setTimeout(() => child.kill('SIGKILL'), timeout);
+    child.on('error', reject);
+    child.on('exit', (code, signal) => {
+      clearTimeout(timer);
+      resolve({ code, signal, stdout, stderr });
+    });
+  });
+}
+
+/** ffmpeg publishing a pattern with a tone, as a camera would; `stop` ends it cleanly, `kill` cuts the line. */
+export function publish(url, { size = '426x240', rate = 30, gop = 60, seconds = 600, video = true, audio = true } = {}) {
+  const args = ['-nostdin', '-v', 'warning', '-re'];
+  if (video) args.push('-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`);
+  if (audio) args.push('-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000');
+  args.push('-t', String(seconds));
+  if (video) args.push('-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-g', String(gop), '-b:v', '500k', '-bf', '0');
+  if (audio) args.push('-c:a', 'aac', '-b:a', '96k');
+  const child = spawn('ffmpeg', [...args, '-f', 'flv', url], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  child.stderr.on('data', (bytes) => (log += bytes));
+  const exited = new Promise((resolve) => child.on('exit', resolve));
+  return {
+    get log() {
+      return log;
+    },
+    get running() {
+      return child.exitCode === null && child.signalCode === null;
+    },
+    exited,
+    async stop() {
+      child.kill('SIGINT');
+      await exited;
+    },
+    async kill() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+/** A short file with picture and sound, made once a run. */
+export async function clip(file, { size = '540x960', rate = 30, seconds = 6, extra = [] } = {}) {
+  const made = await run('ffmpeg', ['-nostdin', '-v', 'error', '-y', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`, '-f', 'lavfi', '-i', 'sine=frequency=330', '-t', String(seconds),
+    '-pix_fmt', 'yuv420p', '-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'aac', ...extra, file]);
+  if (made.code !== 0) throw new Error(`ffmpeg: ${made.stderr}`);
+  return file;
+}
