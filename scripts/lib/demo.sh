@@ -27,7 +27,7 @@ TXT
 
   local count=0
   if [ ! -e "$data/demo/uploaded" ]; then
-    RIBALTA_TOKEN=$(control_call POST /api/v1/admin/users/demo/tokens '{"name":"demo clips"}' | jq -er .token) ||
+    RIBALTA_TOKEN=$(control_call POST /api/v1/admin/users/demo/tokens '{"label":"demo clips","lifetime_s":3600}' | jq -er .token) ||
       refuse "The demo creator got no token; see $data/logs/control/current."
     export RIBALTA_TOKEN
     local clips=(

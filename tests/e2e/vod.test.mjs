@@ -1,0 +1,108 @@
+// Uploads through the real door: ready and playing in HLS and DASH, or refused with a kind and a sentence.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync, existsSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { Instance, clip, run, until } from './instance.mjs';
+import { media, multivariant } from './hls.mjs';
+
+let instance;
+let folder;
+before(async () => {
+  instance = await Instance.start('vod');
+  folder = mkdtempSync('/tmp/rb-clips-');
+}, { timeout: 600_000 });
+after(async () => instance && (await instance.stop()));
+
+const upload = async (...files) => {
+  const ended = await instance.cli(['upload', '--wait', '--json', ...files], { timeout: 300_000 });
+  return ended.stdout.trim().split('\n').filter(Boolean).map((line) => JSON.parse(line));
+};
+
+test('a portrait clip becomes a ladder that plays in HLS and DASH with equal lengths of sound and picture', { timeout: 200_000 }, async () => {
+  const [done] = await upload(await clip(path.join(folder, 'portrait.mp4')));
+  assert.equal(done.state, 'ready', JSON.stringify(done));
+  const { variants, audio } = await multivariant(instance.url(done.hls));
+  assert.ok(variants.length >= 2, 'more than one rung');
+  assert.ok(variants.every(({ RESOLUTION }) => {
+    const [width, height] = RESOLUTION.split('x').map(Number);
+    return width < height && width <= 540 && width % 2 === 0 && height % 2 === 0;
+  }), 'portrait, even, never larger than the source');
+  const starts = [];
+  for (const variant of variants) {
+    const playlist = await media(variant.url);
+    assert.ok(playlist.ended);
+    starts.push(playlist.segments.map(({ duration }) => duration.toFixed(3)).join());
+    let peak = 0;
+    for (const segment of playlist.segments) {
+      assert.ok(Math.round(segment.duration) <= playlist.target);
+      const bytes = (await (await fetch(segment.url)).arrayBuffer()).byteLength;
+      peak = Math.max(peak, (bytes * 8) / segment.duration);
+    }
+    assert.ok(Number(variant.BANDWIDTH) >= peak, `BANDWIDTH ${variant.BANDWIDTH} under the peak ${peak}`);
+  }
+  assert.equal(new Set(starts).size, 1, 'all rungs are cut at the same frames');
+  assert.equal(audio.length, 1);
+  for (const target of [done.hls, done.dash]) {
+    const decoded = await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', instance.url(target), '-map', '0:v:0', '-map', '0:a:0', '-f', 'null', '-'], { timeout: 60_000 });
+    assert.equal(decoded.code, 0, decoded.stderr);
+    assert.equal(decoded.stderr.trim(), '', `ffmpeg complained of ${target}`);
+  }
+});
+
+test('what is no video is refused with its kind and a sentence, and the daemons stay up', { timeout: 200_000 }, async () => {
+  const cases = { 'empty.mp4': ['empty', ''], 'text.mp4': ['not-media', 'this is not a video\n'.repeat(200)], 'canary.mp4': ['not-media', '#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n/etc/passwd\n#EXT-X-ENDLIST\n'] };
+  for (const [name, [, content]] of Object.entries(cases)) writeFileSync(path.join(folder, name), content);
+  await run('ffmpeg', ['-nostdin', '-v', 'error', '-y', '-f', 'lavfi', '-i', 'sine=duration=2', '-c:a', 'aac', path.join(folder, 'sound.mp4')]);
+  cases['sound.mp4'] = ['no-video'];
+  const whole = readFileSync(await clip(path.join(folder, 'whole.mp4')));
+  writeFileSync(path.join(folder, 'cut.mp4'), whole.subarray(0, 150_000));
+  cases['cut.mp4'] = ['truncated'];
+  for (const [name, [kind]] of Object.entries(cases)) {
+    const [done] = await upload(path.join(folder, name));
+    assert.equal(done.state, 'failed', `${name}: ${JSON.stringify(done)}`);
+    assert.equal(done.kind, kind, `${name}: ${done.reason}`);
+    assert.ok(done.reason.length > 20, 'a sentence for the creator');
+  }
+});
+
+test('an upload goes on after ingest was killed in the middle', { timeout: 200_000 }, async () => {
+  const file = await clip(path.join(folder, 'large.mp4'), { size: '1280x720', seconds: 10, extra: ['-b:v', '20M', '-minrate', '20M', '-maxrate', '20M', '-bufsize', '4M', '-x264-params', 'nal-hrd=cbr'] });
+  const bytes = readFileSync(file);
+  const base = instance.url('/files/');
+  const headers = { 'Tus-Resumable': '1.0.0', Authorization: `Bearer ${instance.endpoints.admin_token}` };
+  const made = await fetch(base, { method: 'POST', headers: { ...headers, 'Upload-Length': String(bytes.length), 'Upload-Metadata': `filename ${Buffer.from('large.mp4').toString('base64')},title ${Buffer.from('Large').toString('base64')}` } });
+  assert.equal(made.status, 201, await made.text());
+  const location = new URL(made.headers.get('location'), base).href;
+  const patch = (offset, piece) => fetch(location, { method: 'PATCH', headers: { ...headers, 'Upload-Offset': String(offset), 'Content-Type': 'application/offset+octet-stream' }, body: piece });
+  assert.equal((await patch(0, bytes.subarray(0, 3_000_000))).status, 204);
+  await instance.killed('ingest');
+  const head = await until('the upload is known again', async () => {
+    const answer = await fetch(location, { method: 'HEAD', headers });
+    return answer.ok && answer;
+  });
+  const offset = Number(head.headers.get('upload-offset'));
+  assert.equal(offset, 3_000_000, 'what was acknowledged is still there');
+  assert.equal((await patch(offset + 1, bytes.subarray(offset + 1))).status, 409, 'a wrong offset is refused');
+  assert.equal((await patch(offset, bytes.subarray(offset))).status, 204);
+  const video = made.headers.get('ribalta-video');
+  await until('the video is ready', async () => {
+    const { state, failure } = await instance.api('GET', `/me/videos/${video}`);
+    assert.notEqual(state, 'failed', JSON.stringify(failure));
+    return state === 'ready';
+  }, 120_000, 500);
+});
+
+test('real files end as their manifest says', { timeout: 900_000, skip: process.env.RIBALTA_TEST_MEDIA ? false : 'RIBALTA_TEST_MEDIA is not set: no real files here' }, async () => {
+  const manifest = path.join(process.env.RIBALTA_TEST_MEDIA, 'MANIFEST.tsv');
+  assert.ok(existsSync(manifest));
+  const rows = readFileSync(manifest, 'utf8').trim().split('\n').slice(1).map((line) => line.split('\t'));
+  const wanted = ['uploads/rot90_iphone_dovi84_hevc10.mov', 'uploads/edit_list_starts_1s.mp4', 'uploads/vfr_android_slowmo.mp4', 'uploads/odd_161x121_vp9.webm', 'uploads/sar_64_45_bpyramid.mp4', 'uploads/h264_aac.flv',
+    'uploads/image_photo.jpg', 'hostile/hls_playlist_renamed.mp4', 'hostile/zero_byte.mp4', 'hostile/cenc_short.mp4'];
+  for (const row of rows.filter(([file]) => wanted.includes(file))) {
+    const [done] = await upload(path.join(process.env.RIBALTA_TEST_MEDIA, row[0]));
+    const expected = row[15];
+    const ok = done.state === 'ready' ? /accept/.test(expected) : expected.includes(`reject:${done.kind}`);
+    assert.ok(ok, `${row[0]}: ${done.state} ${done.kind ?? ''} ${done.reason ?? ''}; expected ${expected}`);
+  }
+});
