@@ -181,19 +181,22 @@ TXT
 }
 
 write_nginx() {
-  local site_listen=$listen:$site_port tls='' module
-  case $listen in *:*) site_listen="[$listen]:$site_port" ;; esac
-  module=$(ls "$ribalta_root"/build/release/bin/*ngx_http_ribalta_module*.so 2>/dev/null | head -n 1 || true)
-  [ -n "$module" ] || refuse "The nginx module is not built; run scripts/up again, and look at build/release.log."
+  local site_listen="listen $listen:$site_port" tls='' module=$ribalta_root/build/release/edge/ngx_http_ribalta_module.so user=''
+  case $listen in *:*) site_listen="listen [$listen]:$site_port" ;; esac
+  [ -r "$module" ] || refuse "The nginx module is not built; run scripts/up again, and look at build/release.log."
   if [ -n "$cert" ]; then
     site_listen="$site_listen ssl http2"
-    tls="ssl_certificate $cert; ssl_certificate_key $key; ssl_protocols TLSv1.2 TLSv1.3;"
+    tls="ssl_certificate $cert; ssl_certificate_key $key;"
   fi
-  mkdir -p "$data"/edge/{cache,temp}
-  sed -e "s|@DATA@|$data|g" -e "s|@MODULE@|$module|g" -e "s|@LISTEN@|$site_listen|g" -e "s|@TLS@|$tls|g" \
-    -e "s|@WEB@|$ribalta_root/control-plane/web/dist|g" "$ribalta_root/edge/nginx.conf.in" >"$data/run/nginx.conf"
+  if [ "$service_user" = root ]; then user='user root;'; fi
+  mkdir -p "$data/cache/edge"
+  sed -e "s|@MODULE@|$module|g" -e "s|@USER@|$user|g" -e "s|@DATA@|$data|g" -e "s|@RUN@|$data/run|g" -e "s|@LOGS@|$data/logs/edge|g" \
+    -e "s|@WEB@|$ribalta_root/control-plane/web/dist|g" -e "s|@LISTEN@|$site_listen;|g" -e "s|@TLS@|$tls|g" \
+    -e "s|@TOKEN_KEYS@|$data/secrets/playback_keys|g" -e "s|@WORKERS@|auto|g" -e "s|@NOFILE@|$(ulimit -Hn | sed s/unlimited/65536/)|g" \
+    -e "s|@CACHE_MAX@|10g|g" "$ribalta_root/edge/nginx.conf.in" >"$data/run/nginx.conf"
   write_service edge <<TXT
-exec s6-notifyoncheck -d -n 0 -s 20 -w 100 /usr/sbin/nginx -e stderr -p $data/edge -c $data/run/nginx.conf
+rm -f $data/run/edge.sock
+exec s6-notifyoncheck -d -n 0 -s 20 -w 100 /usr/sbin/nginx -e $data/logs/edge/edge-error.log -p $data -c $data/run/nginx.conf
 TXT
   check_service edge <<TXT
 exec curl -fs --max-time 2 --unix-socket $data/run/edge.sock http://edge/healthz >/dev/null
