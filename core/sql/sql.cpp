@@ -1,0 +1,366 @@
+#include "core/sql/sql.h"
+
+#include <soci/postgresql/soci-postgresql.h>
+#include <soci/soci.h>
+#include <soci/sqlite3/soci-sqlite3.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "core/log.h"
+
+namespace ribalta::sql {
+namespace {
+
+/// What the engine wants again from its start: not an error of the caller's.
+struct Again {
+  bool wanted = false;
+};
+
+/// SQLite's result codes (sqlite3.h), extended ones switched on when a connection is opened.
+constexpr int kSqlitePrimary = 0xFF;
+
+Error sqlite_error(std::string_view name, int code, Again& again) {
+  std::string message = std::string{name} + ": SQLite code " + std::to_string(code);
+  if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY) return {Code::conflict, message};
+  switch (code & kSqlitePrimary) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: again.wanted = code == SQLITE_BUSY_SNAPSHOT; return {Code::unavailable, message};
+    case SQLITE_FULL: return {Code::no_space, message};
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_CORRUPT:
+    case SQLITE_READONLY: return {Code::io, message};
+    default: return {Code::internal, message};
+  }
+}
+
+/// SQLSTATE classes (PostgreSQL 15, appendix A).
+Error postgresql_error(std::string_view name, const std::string& state, Again& again, bool& broken) {
+  std::string message = std::string{name} + ": SQLSTATE " + (state.empty() ? "none" : state);
+  if (state == "23505") return {Code::conflict, message};
+  if (state == "40001" || state == "40P01") {  // serialization failure, deadlock
+    again.wanted = true;
+    return {Code::unavailable, message};
+  }
+  const std::string family = state.substr(0, 2);
+  if (family == "53") return {state == "53100" ? Code::no_space : Code::unavailable, message};
+  if (state.empty() || family == "08" || family == "57") {  // the connection, or the server is going down
+    broken = true;
+    return {Code::unavailable, message};
+  }
+  return {Code::internal, message};
+}
+
+/// A value and its indicator must stay where they are until the statement has run.
+struct Bound {
+  long long integer = 0;
+  double real = 0;
+  std::string text;
+  soci::indicator indicator = soci::i_ok;
+};
+
+class SociSession final : public Session {
+ public:
+  SociSession(Engine engine, std::string connect) : engine_(engine), connect_(std::move(connect)) {}
+  [[nodiscard]] Engine engine() const override { return engine_; }
+
+  Result<void> open(const Options& options) {
+    return guarded("connect", [&]() -> Result<void> {
+      broken_ = false;
+      if (engine_ == Engine::postgresql) {
+        session_.open(soci::postgresql, connect_);
+        session_ << "SET client_min_messages = warning";  // notices go to standard error
+        return {};
+      }
+      session_.open(soci::sqlite3, "dbname=\"" + connect_ + "\"");
+      auto* backend = static_cast<soci::sqlite3_session_backend*>(session_.get_backend());  // its typeinfo is not exported
+      sqlite_api::sqlite3_extended_result_codes(backend->conn_, 1);
+      session_ << "PRAGMA busy_timeout = " + std::to_string(options.wait.count());
+      std::string mode;
+      session_ << "PRAGMA journal_mode = WAL", soci::into(mode);
+      if (mode != "wal") return fail(Code::io, "SQLite: no write-ahead log here, but", mode);
+      session_ << (options.synchronous_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+      session_ << "PRAGMA foreign_keys = ON";
+      return {};
+    });
+  }
+
+  /// A connection that broke is opened again before it is lent.
+  Result<void> ready(const Options& options) {
+    if (!broken_) return {};
+    return guarded("reconnect", [&]() -> Result<void> {
+      session_.close();
+      return open(options);
+    });
+  }
+
+  Result<void> begin() {
+    return plain("begin", engine_ == Engine::sqlite ? "BEGIN IMMEDIATE" : "BEGIN ISOLATION LEVEL SERIALIZABLE");
+  }
+  Result<void> commit() { return plain("commit", "COMMIT"); }
+  void rollback() {
+    const Again before = again_;
+    if (!plain("rollback", "ROLLBACK")) broken_ = true;
+    again_ = before;
+  }
+  [[nodiscard]] bool wanted_again() const { return again_.wanted; }
+
+ private:
+  Result<std::int64_t> execute(std::string_view name, std::string_view statement, const Values& values,
+                               std::span<const ColumnShape> columns,
+                               const std::function<void(std::span<Cell>)>& on_row) override {
+    for (const Value& value : values) {
+      const auto* text = std::get_if<std::string>(&value.held());
+      if (text && text->find('\0') != std::string::npos) return fail(Code::malformed, name, "a text with NUL");
+    }
+    return guarded(name, [&]() -> Result<std::int64_t> { return exchange(name, statement, values, columns, on_row); });
+  }
+
+  Result<std::int64_t> exchange(std::string_view name, std::string_view text, const Values& values,
+                                std::span<const ColumnShape> columns,
+                                const std::function<void(std::span<Cell>)>& on_row) {
+    std::deque<Bound> in = bound(values);
+    std::deque<Bound> out(columns.size());
+    soci::statement statement{session_};
+    for (std::size_t i = 0; i < in.size(); ++i) use(statement, in[i], values[i], std::to_string(i + 1));
+    for (std::size_t i = 0; i < columns.size(); ++i) into(statement, out[i], columns[i].kind);
+    statement.alloc();
+    statement.prepare(std::string{text});
+    statement.define_and_bind();
+    if (columns.empty()) {
+      statement.execute(true);
+      return static_cast<std::int64_t>(statement.get_affected_rows());
+    }
+    std::int64_t rows = 0;
+    std::vector<Cell> cells(columns.size());
+    statement.execute(false);
+    while (statement.fetch()) {
+      for (std::size_t i = 0; i < columns.size(); ++i) {
+        cells[i] = {out[i].integer, out[i].real, out[i].text, out[i].indicator == soci::i_null};
+        if (cells[i].null && !columns[i].nullable) return fail(Code::internal, name, "a NULL where none may be");
+      }
+      on_row(cells);
+      ++rows;
+    }
+    return rows;
+  }
+
+  static std::deque<Bound> bound(const Values& values) {
+    std::deque<Bound> in(values.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const Value::Held& held = values[i].held();
+      if (std::holds_alternative<Null>(held)) in[i].indicator = soci::i_null;
+      if (const auto* integer = std::get_if<std::int64_t>(&held)) in[i].integer = *integer;
+      if (const auto* real = std::get_if<double>(&held)) in[i].real = *real;
+      if (const auto* string = std::get_if<std::string>(&held)) in[i].text = *string;
+    }
+    return in;
+  }
+
+  static void use(soci::statement& statement, Bound& in, const Value& value, const std::string& name) {
+    const Value::Held& held = value.held();
+    if (std::holds_alternative<std::int64_t>(held)) return statement.exchange(soci::use(in.integer, in.indicator, name));
+    if (std::holds_alternative<double>(held)) return statement.exchange(soci::use(in.real, in.indicator, name));
+    statement.exchange(soci::use(in.text, in.indicator, name));
+  }
+
+  static void into(soci::statement& statement, Bound& out, Kind kind) {
+    switch (kind) {
+      case Kind::integer: return statement.exchange(soci::into(out.integer, out.indicator));
+      case Kind::real: return statement.exchange(soci::into(out.real, out.indicator));
+      case Kind::text: return statement.exchange(soci::into(out.text, out.indicator));
+    }
+  }
+
+  Result<void> plain(std::string_view name, const std::string& statement) {
+    return guarded(name, [&]() -> Result<void> {
+      session_ << statement;
+      return {};
+    });
+  }
+
+  /// The driver's exceptions end here. Their text holds values and is dropped.
+  template <class Work>
+  auto guarded(std::string_view name, Work work) -> std::invoke_result_t<Work> {
+    again_ = {};
+    try {
+      return work();
+    } catch (const soci::sqlite3_soci_error& error) {
+      return std::unexpected<Error>{sqlite_error(name, error.result(), again_)};
+    } catch (const soci::postgresql_soci_error& error) {
+      return std::unexpected<Error>{postgresql_error(name, error.sqlstate(), again_, broken_)};
+    } catch (const soci::soci_error&) {
+      // The SQLite driver throws the base class where it has no code of its own, PostgreSQL's when it can't connect.
+      if (engine_ == Engine::postgresql) broken_ = true;
+      return fail(engine_ == Engine::postgresql ? Code::unavailable : Code::internal, name, "refused by the driver");
+    } catch (const std::exception&) {
+      return fail(Code::internal, name, "refused by the driver");
+    }
+  }
+
+  Engine engine_;
+  std::string connect_;
+  soci::session session_;
+  Again again_;
+  bool broken_ = true;
+};
+
+class SociDatabase final : public Database {
+ public:
+  SociDatabase(Engine engine, std::string connect, const Options& options) : engine_(engine), options_(options) {
+    for (std::size_t i = 0; i < options.connections; ++i) {
+      idle_.push_back(std::make_unique<SociSession>(engine, connect));
+    }
+  }
+  [[nodiscard]] Engine engine() const override { return engine_; }
+
+  Result<void> open_all() {
+    for (auto& session : idle_) {
+      if (auto opened = session->open(options_); !opened) return opened.error().in("open the database");
+    }
+    return {};
+  }
+
+ private:
+  class Lease {
+   public:
+    Lease(SociDatabase& owner, std::unique_ptr<SociSession> session) : owner_(&owner), session_(std::move(session)) {}
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    ~Lease() {
+      if (!session_) return;
+      const std::lock_guard lock{owner_->mutex_};
+      owner_->idle_.push_back(std::move(session_));
+      owner_->returned_.notify_one();
+    }
+    SociSession* operator->() const { return session_.get(); }
+    SociSession& operator*() const { return *session_; }
+    explicit operator bool() const { return session_ != nullptr; }
+
+   private:
+    SociDatabase* owner_;
+    std::unique_ptr<SociSession> session_;
+  };
+
+  Lease lease() {
+    std::unique_lock lock{mutex_};
+    if (!returned_.wait_for(lock, options_.wait, [this] { return !idle_.empty(); })) return Lease{*this, nullptr};
+    std::unique_ptr<SociSession> session = std::move(idle_.back());
+    idle_.pop_back();
+    return Lease{*this, std::move(session)};
+  }
+
+  Result<void> lend(const std::function<void(Session&)>& work) override {
+    const Lease session = lease();
+    if (!session) return fail(Code::unavailable, "every connection to the database is busy");
+    if (auto ready = session->ready(options_); !ready) return pass(ready);
+    work(*session);
+    return {};
+  }
+
+  Result<void> transact(std::string_view name, const std::function<Result<void>(Session&)>& work) override {
+    // SQLite has one writer: waiting here is fair and wakes at once, its own busy wait sleeps and guesses.
+    std::unique_lock<std::timed_mutex> writer{writer_, std::defer_lock};
+    if (engine_ == Engine::sqlite && !writer.try_lock_for(options_.wait)) {
+      return fail(Code::unavailable, name, "waited too long for the write lock");
+    }
+    const Lease session = lease();
+    if (!session) return fail(Code::unavailable, "every connection to the database is busy");
+    for (int attempt = 1;; ++attempt) {
+      bool again = false;
+      Result<void> done = attempt_once(*session, work, again);
+      if (done || !again || attempt == kWriteAttemptsMax) {
+        if (!done && attempt > 1) return done.error().in(name, "after " + std::to_string(attempt) + " attempts");
+        return done;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds{1 << attempt});  // on the disk pool: lets the other one end
+    }
+  }
+
+  Result<void> attempt_once(SociSession& session, const std::function<Result<void>(Session&)>& work, bool& again) {
+    if (auto ready = session.ready(options_); !ready) return ready;
+    if (auto begun = session.begin(); !begun) {
+      again = session.wanted_again();
+      return begun;
+    }
+    Result<void> worked = work(session);
+    if (worked) {
+      worked = session.commit();
+      if (worked) return {};
+    }
+    again = session.wanted_again();
+    session.rollback();
+    return worked;
+  }
+
+  Engine engine_;
+  Options options_;
+  std::mutex mutex_;
+  std::condition_variable returned_;
+  std::vector<std::unique_ptr<SociSession>> idle_;
+  std::timed_mutex writer_;
+};
+
+constexpr std::string_view kSqlitePrefix = "sqlite:";
+constexpr std::string_view kPostgresqlPrefix = "postgresql:";
+
+}  // namespace
+
+Result<std::shared_ptr<Database>> Database::open(const Options& options) {
+  if (options.connections < 1 || options.connections > 32) return fail(Code::malformed, "connections: 1 to 32");
+  std::shared_ptr<SociDatabase> database;
+  if (options.address.starts_with(kSqlitePrefix)) {
+    const std::string file = options.address.substr(kSqlitePrefix.size());
+    if (file.empty() || file.find('"') != std::string::npos) return fail(Code::malformed, "not a file name");
+    database = std::make_shared<SociDatabase>(Engine::sqlite, file, options);
+  } else if (options.address.starts_with(kPostgresqlPrefix)) {
+    database = std::make_shared<SociDatabase>(Engine::postgresql, options.address.substr(kPostgresqlPrefix.size()), options);
+  } else {
+    return fail(Code::malformed, "the database's address begins with sqlite: or postgresql:");
+  }
+  if (auto opened = database->open_all(); !opened) return pass(opened);
+  return std::static_pointer_cast<Database>(database);
+}
+
+Result<void> migrate(Database& database, std::span<const Migration> steps) {
+  constexpr std::string_view kTable =
+      "CREATE TABLE IF NOT EXISTS schema_steps (number BIGINT PRIMARY KEY, name TEXT NOT NULL, applied BIGINT NOT NULL)";
+  auto made = database.write("migrate", [&](Session& session) { return session.run("migrate.table", kTable); });
+  if (!made) return pass(made);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    auto applied = database.write("migrate", [&](Session& session) -> Result<void> {
+      const auto number = static_cast<std::int64_t>(i + 1);
+      auto known = session.row<std::string>("migrate.known", "SELECT name FROM schema_steps WHERE number = :1", {number});
+      if (!known) return pass(known);
+      if (*known) {
+        if (std::get<0>(**known) == steps[i].name) return {};
+        return fail(Code::conflict, "the database has another history at step", number);
+      }
+      for (const std::string_view statement : steps[i].statements) {
+        auto run = session.run(steps[i].name, statement);
+        if (!run) return pass(run);
+      }
+      const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+          std::chrono::system_clock::now().time_since_epoch()).count();
+      auto noted = session.run("migrate.note", "INSERT INTO schema_steps (number, name, applied) VALUES (:1, :2, :3)",
+                               {number, steps[i].name, std::int64_t{now}});
+      if (!noted) return pass(noted);
+      return {};
+    });
+    if (!applied) return applied.error().in("migrate", steps[i].name);
+  }
+  auto newest = database.read([](Session& session) {
+    return session.row<std::int64_t>("migrate.newest", "SELECT COALESCE(MAX(number), 0) FROM schema_steps");
+  });
+  if (!newest) return pass(newest);
+  if (std::get<0>(**newest) > static_cast<std::int64_t>(steps.size())) {
+    return fail(Code::conflict, "the database was written by a newer version of this program: step", std::get<0>(**newest));
+  }
+  return {};
+}
+
+}  // namespace ribalta::sql

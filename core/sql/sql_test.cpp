@@ -1,0 +1,205 @@
+#include "core/sql/sql.h"
+
+#include <doctest/doctest.h>
+
+#include <limits>
+#include <thread>
+
+#include "core/testing/database.h"
+
+namespace ribalta::sql {
+namespace {
+
+std::shared_ptr<Database> open_fresh(Engine engine) {
+  auto database = Database::open({.address = testing::fresh_database(engine)});
+  REQUIRE(database);
+  return *database;
+}
+
+/// The same test on each engine that this machine has.
+template <class Test>
+void on_each_engine(Test test) {
+  for (const Engine engine : testing::engines()) {
+    CAPTURE(static_cast<int>(engine));
+    test(open_fresh(engine));
+  }
+}
+
+void must(const Result<std::int64_t>& done) { REQUIRE_MESSAGE(done, (done ? "" : done.error().message)); }
+
+void make_table(Database& database) {
+  must(database.read([](Session& session) {
+    return session.run("make", "CREATE TABLE things (id TEXT PRIMARY KEY, big BIGINT, share DOUBLE PRECISION, word TEXT UNIQUE)");
+  }));
+}
+
+}  // namespace
+
+TEST_CASE("integers keep all 64 bits, doubles their value and text its quotes, colons and accents") {
+  on_each_engine([](const std::shared_ptr<Database>& database) {
+    make_table(*database);
+    const std::int64_t least = std::numeric_limits<std::int64_t>::min();
+    const std::string word = "l'\"à\" ::int :1 \\n 漢";
+    must(database->read([&](Session& session) {
+      return session.run("put", "INSERT INTO things (id, big, share, word) VALUES (:1, :2, :3, :4)", {"a", least, 0.1, word});
+    }));
+    const auto row = database->read([](Session& session) {
+      return session.row<std::int64_t, double, std::string>("get", "SELECT big, share, word FROM things WHERE id = :1", {"a"});
+    });
+    REQUIRE(row);
+    REQUIRE(*row);
+    CHECK(std::get<0>(**row) == least);
+    CHECK(std::get<1>(**row) == 0.1);
+    CHECK(std::get<2>(**row) == word);
+  });
+}
+
+TEST_CASE("a NULL is read where the caller said it may be, and refused where not") {
+  on_each_engine([](const std::shared_ptr<Database>& database) {
+    make_table(*database);
+    must(database->read([](Session& session) {
+      return session.run("put", "INSERT INTO things (id, big, word) VALUES (:1, :2, :3)", {"a", Null{}, Null{}});
+    }));
+    const auto optional = database->read([](Session& session) {
+      return session.row<std::optional<std::int64_t>, std::optional<std::string>>("get", "SELECT big, word FROM things");
+    });
+    REQUIRE(optional);
+    CHECK_FALSE(std::get<0>(**optional).has_value());
+    CHECK_FALSE(std::get<1>(**optional).has_value());
+    const auto refused = database->read([](Session& session) { return session.row<std::int64_t>("get", "SELECT big FROM things"); });
+    CHECK_FALSE(refused);
+  });
+}
+
+TEST_CASE("no row is none, an empty text is not NULL, and a value may stand twice in a statement") {
+  on_each_engine([](const std::shared_ptr<Database>& database) {
+    make_table(*database);
+    const auto none = database->read([](Session& session) { return session.row<std::string>("get", "SELECT id FROM things"); });
+    REQUIRE(none);
+    CHECK_FALSE(none->has_value());
+    must(database->read([](Session& session) {
+      return session.run("put", "INSERT INTO things (id, word, big) VALUES (:1, :2, :3)", {"same", "", 7});
+    }));
+    const auto found = database->read([](Session& session) {
+      return session.rows<std::string, std::int64_t>("get", "SELECT word, big FROM things WHERE big = :1 OR big = :1 + 1", {7});
+    });
+    REQUIRE(found);
+    REQUIRE(found->size() == 1);
+    CHECK(std::get<0>(found->front()).empty());
+  });
+}
+
+TEST_CASE("text with a NUL inside is refused, since the driver would cut it there") {
+  on_each_engine([](const std::shared_ptr<Database>& database) {
+    make_table(*database);
+    const std::string cut{"a\0b", 3};
+    const auto refused = database->read([&](Session& session) {
+      return session.run("put", "INSERT INTO things (id) VALUES (:1)", {cut});
+    });
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Code::malformed);
+  });
+}
+
+TEST_CASE("a taken key is a conflict, and the error holds no value") {
+  on_each_engine([](const std::shared_ptr<Database>& database) {
+    make_table(*database);
+    const auto put = [&](std::string id, std::string word) {
+      return database->write("put", [&](Session& session) {
+        return session.run("put", "INSERT INTO things (id, word) VALUES (:1, :2)", {id, word});
+      });
+    };
+    must(put("a", "first-secret"));
+    const auto same_id = put("a", "second-secret");
+    REQUIRE_FALSE(same_id);
+    CHECK(is_taken(same_id.error()));
+    const auto same_word = put("b", "first-secret");
+    REQUIRE_FALSE(same_word);
+    CHECK(is_taken(same_word.error()));
+    CHECK(same_word.error().message.find("secret") == std::string::npos);
+    const auto wrong = database->read([](Session& session) { return session.run("wrong", "SELEC 'secret'"); });
+    REQUIRE_FALSE(wrong);
+    CHECK(wrong.error().code == Code::internal);
+    CHECK(wrong.error().message.find("secret") == std::string::npos);
+    must(put("c", "after an error the connection still works"));
+  });
+}
+
+TEST_CASE("a transaction that returns an error leaves nothing behind") {
+  on_each_engine([](const std::shared_ptr<Database>& database) {
+    make_table(*database);
+    const auto failed = database->write("half", [](Session& session) -> Result<std::int64_t> {
+      auto put = session.run("put", "INSERT INTO things (id) VALUES ('a')");
+      if (!put) return put;
+      return fail(Code::forbidden, "changed our mind");
+    });
+    REQUIRE_FALSE(failed);
+    CHECK(failed.error().code == Code::forbidden);
+    const auto count = database->read([](Session& session) { return session.row<std::int64_t>("count", "SELECT COUNT(*) FROM things"); });
+    CHECK(std::get<0>(**count) == 0);
+  });
+}
+
+TEST_CASE("a rule checked by a read in a write transaction holds when many try at once") {
+  on_each_engine([](const std::shared_ptr<Database>& database) {
+    make_table(*database);
+    constexpr int kRoom = 5;
+    std::vector<std::thread> crowd;
+    std::atomic<int> entered{0};
+    std::atomic<int> refused{0};
+    for (int i = 0; i < 12; ++i) {
+      crowd.emplace_back([&, i] {
+        const auto done = database->write("enter", [&](Session& session) -> Result<std::int64_t> {
+          auto count = session.row<std::int64_t>("count", "SELECT COUNT(*) FROM things");
+          if (!count) return pass(count);
+          if (std::get<0>(**count) >= kRoom) return fail(Code::limit, "full");
+          return session.run("put", "INSERT INTO things (id) VALUES (:1)", {std::to_string(i)});
+        });
+        ++(done ? entered : refused);
+      });
+    }
+    for (std::thread& one : crowd) one.join();
+    const auto count = database->read([](Session& session) { return session.row<std::int64_t>("count", "SELECT COUNT(*) FROM things"); });
+    CHECK(std::get<0>(**count) == kRoom);
+    CHECK(entered == kRoom);
+    CHECK(refused == 12 - kRoom);
+  });
+}
+
+TEST_CASE("migrations run once, in order, go on where they stopped, and a newer database is refused") {
+  on_each_engine([](const std::shared_ptr<Database>& database) {
+    const std::vector<Migration> first{{"one", {"CREATE TABLE a (x BIGINT NOT NULL)", "INSERT INTO a (x) VALUES (1)"}}};
+    std::vector<Migration> second = first;
+    second.push_back({"two", {"UPDATE a SET x = x + 1"}});
+    REQUIRE(migrate(*database, first));
+    REQUIRE(migrate(*database, first));
+    REQUIRE(migrate(*database, second));
+    REQUIRE(migrate(*database, second));
+    const auto x = database->read([](Session& session) { return session.rows<std::int64_t>("x", "SELECT x FROM a"); });
+    REQUIRE(x);
+    REQUIRE(x->size() == 1);
+    CHECK(std::get<0>(x->front()) == 2);
+    CHECK(migrate(*database, first).error().code == Code::conflict);
+    second.back().name = "another";
+    CHECK(migrate(*database, second).error().code == Code::conflict);
+  });
+}
+
+TEST_CASE("a step that fails in its middle leaves nothing of itself") {
+  on_each_engine([](const std::shared_ptr<Database>& database) {
+    const std::vector<Migration> broken{{"broken", {"CREATE TABLE a (x BIGINT)", "INSERT INTO nowhere (x) VALUES (1)"}}};
+    CHECK_FALSE(migrate(*database, broken));
+    const std::vector<Migration> mended{{"mended", {"CREATE TABLE a (x BIGINT)"}}};
+    CHECK(migrate(*database, mended));
+  });
+}
+
+TEST_CASE("addresses that name no engine, no file or nobody are refused") {
+  CHECK_FALSE(Database::open({.address = "mysql:host=x"}));
+  CHECK_FALSE(Database::open({.address = "sqlite:"}));
+  CHECK_FALSE(Database::open({.address = "sqlite:/nonexistent/folder/file"}));
+  CHECK_FALSE(Database::open({.address = "sqlite:/tmp/x", .connections = 0}));
+  CHECK(Database::open({.address = "postgresql:host=/nonexistent user=x dbname=x"}).error().code == Code::unavailable);
+}
+
+}  // namespace ribalta::sql
