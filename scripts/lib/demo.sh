@@ -1,8 +1,8 @@
 # What `up --demo` adds: a demo creator, generated clips through the real upload path, a live stream with a clock.
-demo_clip() { # NAME SECONDS WxH VIDEO-SOURCE AUDIO-SOURCE
+demo_clip() { # NAME SECONDS VIDEO-SOURCE AUDIO-SOURCE
   local file=$data/demo/$1.mp4
   [ -s "$file" ] && return 0
-  ffmpeg -nostdin -v error -y -f lavfi -i "$4" -f lavfi -i "$5" -t "$2" -pix_fmt yuv420p -c:v libx264 -preset veryfast -crf 24 -g 60 \
+  ffmpeg -nostdin -v error -y -f lavfi -i "$3" -f lavfi -i "$4" -t "$2" -pix_fmt yuv420p -c:v libx264 -preset veryfast -crf 24 -g 60 \
     -c:a aac -b:a 96k -shortest -movflags +faststart "$file.part.mp4" </dev/null && mv "$file.part.mp4" "$file"
 }
 
@@ -30,19 +30,24 @@ TXT
     RIBALTA_TOKEN=$(control_call POST /api/v1/admin/users/demo/tokens '{"label":"demo clips","lifetime_s":3600}' | jq -er .token) ||
       refuse "The demo creator got no token; see $data/logs/control/current."
     export RIBALTA_TOKEN
+    # A picture of few pixels, computed by formulas of place and time, then scaled up softly.
+    painted() { printf "nullsrc=size=%s:rate=30,geq=r='%s':g='%s':b='%s',scale=%s:flags=bicubic" "$@"; }
     local clips=(
-      'Mandelbrot, upright|12|mandelbrot=size=540x960:rate=30:start_scale=2.4:end_scale=0.05|sine=frequency=196:beep_factor=2,volume=0.2'
-      'Game of life|10|life=size=270x480:rate=24:mold=20:ratio=0.12:death_color=#3a1020:life_color=#ffb347:mold_color=#7a3b1d:seed=7,scale=540:960:flags=neighbor|sine=frequency=262,tremolo=f=4,volume=0.2'
-      'Gradients on a wide stage|10|gradients=size=960x540:rate=30:n=5:speed=0.02:c0=#ff9d3c:c1=#b3124f:c2=#2b1055:c3=#0b1026:c4=#ffd27d:seed=11|sine=frequency=330,tremolo=f=2,volume=0.2'
-      'Cellular curtain|9|cellauto=size=540x960:rate=30:rule=30:scroll=1:seed=5|sine=frequency=147,volume=0.2'
-      'Test card|8|testsrc=size=960x540:rate=30|sine=frequency=440:beep_factor=3,volume=0.15'
+      "Footlights|12|$(painted 108x192 'min(255,150+80*sin(X/19+T*0.9)*sin(Y/31-T*0.7)+60*exp(-((X-54)^2+(Y-190)^2)/2400))' \
+        '60+55*sin(X/23-T*0.6)*sin(Y/27+T)+70*exp(-((X-54)^2+(Y-190)^2)/1700)' '50+40*sin((X+Y)/29+T*1.3)' 540:960)|sine=frequency=196,tremolo=f=2,volume=0.2"
+      "Northern lights|10|$(painted 108x192 '30+25*sin(X/21+T)' '110+100*sin(X/13+sin(Y/37+T)*2.2+T*0.8)*exp(-(Y-70)^2/2600)' \
+        '120+90*sin(X/17-T*0.9+cos(Y/29)*2)*exp(-(Y-85)^2/4200)' 540:960)|sine=frequency=262,tremolo=f=3,volume=0.2"
+      "Rings on a wide stage|10|$(painted 192x108 '120+110*sin(hypot(X-96\,Y-54)/9-T*2.4)' '60+60*sin(hypot(X-60\,Y-20)/11+T*1.7)' \
+        '120+90*sin(hypot(X-140\,Y-90)/13-T*1.2)' 960:540)|sine=frequency=330,tremolo=f=2,volume=0.2"
+      'Falling into Mandelbrot|12|mandelbrot=size=540x960:rate=30:start_scale=2.2:end_scale=0.02:inner=black,hue=h=150:s=0.9|sine=frequency=147:beep_factor=2,volume=0.2'
+      'Game of life|9|life=size=135x240:rate=24:mold=12:ratio=0.3:death_color=#1a1030:life_color=#ffd27d:mold_color=#7a2b5d:seed=7,scale=540:960:flags=neighbor|sine=frequency=220,volume=0.2'
     )
     local clip title seconds source sound name
     for clip in "${clips[@]}"; do
       IFS='|' read -r title seconds source sound <<<"$clip"
       name=clip$((++count))
       progress "$count" "${#clips[@]}" "making and uploading clip"
-      demo_clip "$name" "$seconds" '' "$source" "$sound" &&
+      demo_clip "$name" "$seconds" "$source" "$sound" &&
         "$ribalta_root/scripts/ribalta" --data "$data" upload --title "$title" "$data/demo/$name.mp4" >/dev/null ||
         warn "the clip \"$title\" could not be uploaded; see $data/logs"
     done
