@@ -130,7 +130,7 @@ TXT
 write_service() {
   local folder=$data/run/services/$1
   mkdir -p "$folder/log" "$data/logs/$1"
-  { printf '#!/bin/sh\nexec 2>&1 8>&-\ncd %s\n' "$data"; cat; } >"$folder/run"
+  { printf '#!/bin/sh\nexec 2>&1 8>&-\n'; cat; } >"$folder/run"
   printf '#!/bin/sh\nexec s6-log -b n9 s4000000 %s\n' "$data/logs/$1" >"$folder/log/run"
   printf '3\n' >"$folder/notification-fd"
   printf '15000\n' >"$folder/timeout-kill"
