@@ -1,0 +1,79 @@
+// What a stranger sends after the handshake, under production's limits: the chunk reader in fragments sized by the
+// input must say the same as with the whole input, and a session must survive it. The first byte seeds the fragments.
+#include <cstdio>
+#include <cstdlib>
+
+#include "ingest/rtmp/rtmp.h"
+
+using namespace ribalta;
+using namespace ribalta::rtmp;
+
+namespace {
+
+struct Told {
+  std::vector<Message> messages;
+  bool failed = false;
+};
+
+void tell(ChunkReader& reader, ByteSpan bytes, Told& told) {
+  while (!told.failed) {
+    auto message = reader.next(bytes);
+    if (!message) told.failed = true;
+    if (!message || !*message) return;
+    told.messages.push_back(std::move(**message));
+  }
+}
+
+void must(bool holds) {
+  if (!holds) std::abort();
+}
+
+void play_session(ByteSpan bytes) {
+  Session session{HandshakeBlock{}};
+  Bytes hello(1 + 2 * kHandshakeBytes);
+  hello[0] = std::byte{3};
+  ByteSpan greeting = hello;
+  must(session.next(greeting).has_value());
+  while (true) {
+    auto event = session.next(bytes);
+    if (!event || !*event) return;
+    if (std::holds_alternative<PublishRequest>(**event)) session.accept_publish();
+    if (const auto* media = std::get_if<MediaMessage>(&**event)) {
+      if (media->kind == MediaMessage::Kind::video) (void)parse_video_tag(media->payload);
+      if (media->kind == MediaMessage::Kind::audio) (void)parse_audio_tag(media->payload);
+    }
+    (void)session.take_output();
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const ByteSpan bytes{reinterpret_cast<const std::byte*>(data + 1), size - 1};
+  Told whole;
+  ChunkReader once;
+  once.set_authorised((data[0] & 1) != 0);
+  tell(once, bytes, whole);
+
+  Told pieces;
+  ChunkReader again;
+  again.set_authorised((data[0] & 1) != 0);
+  std::uint32_t seed = data[0] + 1U;
+  for (std::size_t at = 0; at < bytes.size() && !pieces.failed;) {
+    seed = seed * 1664525 + 1013904223;
+    const std::size_t count = std::min<std::size_t>(bytes.size() - at, 1 + (seed >> 24) % 37);
+    tell(again, bytes.subspan(at, count), pieces);
+    at += count;
+    must(again.bytes_held() <= 2 * kReassemblyBytesMax);
+  }
+  must(whole.failed == pieces.failed);
+  must(whole.messages.size() == pieces.messages.size());
+  for (std::size_t i = 0; i < whole.messages.size(); ++i) {
+    must(whole.messages[i].payload == pieces.messages[i].payload);
+    must(whole.messages[i].time_ms == pieces.messages[i].time_ms);
+    must(whole.messages[i].type == pieces.messages[i].type);
+  }
+  play_session(bytes);
+  return 0;
+}
