@@ -55,35 +55,21 @@ struct PictureFormat {
   /// Most frames that may be shown later than decoded (VUI max_num_reorder_frames), where told.
   std::optional<std::uint32_t> reorder_frames;
   bool interlaced = false;         ///< H.264 frame_mbs_only_flag 0: fields may occur
+  bool high_tier = false;          ///< HEVC, AV1
+  std::uint8_t sample_position = 0;  ///< AV1 chroma_sample_position
 };
 
 /// H.264 SPS (ITU-T H.264 §7.3.2.1.1), with its NAL header byte. @error malformed; limit: kPictureSideMax;
 Result<PictureFormat> parse_h264_sps(ByteSpan nal_unit);
 /// HEVC SPS (ITU-T H.265 §7.3.2.2), with its two header bytes.
 Result<PictureFormat> parse_hevc_sps(ByteSpan nal_unit);
-/// The first sequence header in OBUs with size fields (AV1 §5.5).
+/// The first sequence header in OBUs with size fields (AV1 §5.5). `level` is seq_level_idx_0; a frame may be smaller.
 Result<PictureFormat> parse_av1_sequence(ByteSpan obus);
+/// OBUs before which a search for a sequence header gives up.
+inline constexpr std::size_t kObusSearchedMax = 64;
+/// The whole sequence header OBU, as parse_av1_sequence finds it.
+Result<ByteSpan> find_av1_sequence(ByteSpan obus);
 /// The uncompressed header of a VP9 key frame (VP9 §6.2). @error unsupported: not a key frame.
 Result<PictureFormat> parse_vp9_key_frame(ByteSpan frame);
-
-/// Reads bits from the top of each byte, with Exp-Golomb codes; past the end it reads zeros and `overrun` turns true.
-class BitReader {
- public:
-  explicit BitReader(ByteSpan bytes) : bytes_(bytes) {}
-  std::uint32_t bits(unsigned count);  ///< 0..32
-  bool bit() { return bits(1) != 0; }
-  std::uint32_t ue();                  ///< unsigned Exp-Golomb, at most 2^32 - 2
-  std::int32_t se();                   ///< signed Exp-Golomb
-  void skip(std::size_t count);
-  [[nodiscard]] bool overrun() const { return overrun_; }
-  [[nodiscard]] std::size_t left() const { return bytes_.size() * 8 - position_; }
-
- private:
-  ByteSpan bytes_;
-  std::size_t position_ = 0;
-  bool overrun_ = false;
-};
-/// Without emulation prevention bytes (00 00 03 → 00 00).
-Bytes unescape_nal_unit(ByteSpan nal_unit);
 
 }  // namespace ribalta::media

@@ -8,6 +8,11 @@
 
 namespace ribalta::media {
 
+/// Samples in one chunk: 4 s of 240 frames a second, or 20 s of AAC at 48 kHz.
+inline constexpr std::size_t kChunkSamplesMax = 1024;
+/// Bytes of media in one chunk: 4 s at 100 Mb/s. Also what a reader accepts for `mdat`.
+inline constexpr std::size_t kChunkBytesMax = 50 * 1024 * 1024;
+
 /// Producer reference time (`prft`, ISO/IEC 14496-12:2015 §8.16.5): the wall clock when a decode time was reached.
 struct ProducerReferenceTime {
   std::uint32_t track_id = 1;
@@ -17,7 +22,8 @@ struct ProducerReferenceTime {
   bool operator==(const ProducerReferenceTime&) const = default;
 };
 std::uint64_t to_ntp(WallTime time);
-WallTime from_ntp(std::uint64_t ntp);  ///< rounded to the nearest millisecond
+/// Rounded to the nearest millisecond. The 32 bits of seconds that NTP has are taken to lie in 1970 … 2106.
+WallTime from_ntp(std::uint64_t ntp);
 
 /// One segment of a track file, as its `sidx` has it (ISO/IEC 14496-12:2015 §8.16.3).
 struct SegmentReference {

@@ -25,6 +25,9 @@ inline constexpr std::size_t kEventsMax = 16;
 /// Decode times from outside stay under this many seconds of their clock, so that they can be rescaled without overflow.
 inline constexpr std::uint64_t kDecodeSecondsMax = std::uint64_t{1} << 32;
 
+/// A chunk that lasts longer (a still picture may last) comes from a broken clock.
+inline constexpr std::uint64_t kChunkSecondsMax = 3600;
+
 /// Reads `ftyp` (may be absent) and `moov`. Unknown boxes are passed over. Also fills what the codec configuration knows
 /// better than the boxes (sample rate and channels of HE-AAC).
 /// @error malformed; limit; unsupported: not exactly one track, an encrypted or unknown sample entry, or an edit list
@@ -46,7 +49,9 @@ struct Chunk {
 };
 
 /// Reads [prft] [emsg…] moof mdat; `styp`, `sidx` and unknown boxes before the moof are passed over.
-/// @error malformed; limit: kChunkSamplesMax, kTrackRunsMax, kEventsMax, a decode time out of range;
+/// A composition offset over 2^31 in a version 0 `trun` is read as the negative number that its writer meant (Shaka
+/// Packager before 2.6 and others wrote such).
+/// @error malformed; limit: kChunkSamplesMax, kTrackRunsMax, kEventsMax, kChunkSecondsMax, kDecodeSecondsMax;
 ///        unsupported: more than one `traf`, data outside this chunk's mdat.
 Result<Chunk> parse_chunk(ByteSpan bytes, const TrackConfig& config);
 
@@ -88,6 +93,7 @@ class CmafReader {
   Bytes item_;                 ///< the boxes of the item that is being put together
   bool after_moof_ = false;
   bool after_ftyp_ = false;
+  std::size_t events_ = 0;     ///< prft and emsg boxes in `item_`
   std::optional<TrackConfig> config_;
   std::optional<Error> error_;
 };

@@ -13,15 +13,10 @@
 
 namespace ribalta::media {
 
-/// `ftyp` (cmfc, iso6) and `moov` with one track, empty sample tables and `mvex`; no edit list. `pasp` where samples are
-/// not square, `colr` and `btrt` where known. The same configuration gives the same bytes (no creation times).
-/// @error what check(config) says; unsupported: sample_rate or codec_config that the sample entry cannot hold.
+/// `ftyp` (cmfc, iso6) and `moov` with one track, empty sample tables and `mvex`; no edit list; `colr` and
+/// `btrt` where known. The same configuration gives the same bytes (no creation times).
+/// @error what check(config) says.
 Result<Bytes> write_init(const TrackConfig& config);
-
-/// Samples in one chunk: 4 s of 240 frames a second, or 20 s of AAC at 48 kHz.
-inline constexpr std::size_t kChunkSamplesMax = 1024;
-/// Bytes of media in one chunk: 4 s at 100 Mb/s. Also what a reader accepts for `mdat`.
-inline constexpr std::size_t kChunkBytesMax = 50 * 1024 * 1024;
 
 struct ChunkExtras {
   std::optional<ProducerReferenceTime> prft;  ///< written before the chunk
@@ -32,7 +27,7 @@ struct ChunkExtras {
 /// has version 1 exactly when some composition offset is negative (readers take version 0 as unsigned).
 /// @param sequence  of the moof, counting from 1 in each track; players do not depend on it.
 /// @param samples  in decode order; each begins where the one before it ends.
-/// @error malformed: no samples, a negative dts, a gap or overlap inside the chunk, an empty sample;
+/// @error malformed: no samples, a negative dts, a gap or overlap inside the chunk, a sample without bytes or duration;
 ///        limit: kChunkSamplesMax, kChunkBytesMax.
 Result<Bytes> write_chunk(const TrackConfig& config, std::uint32_t sequence, std::span<const Sample> samples,
                           const ChunkExtras& extras = {});

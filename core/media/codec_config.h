@@ -54,8 +54,11 @@ struct HevcConfig {
   };
   std::vector<Array> arrays;
 };
+/// @error malformed: truncated, version not 1; limit: kParameterSetsMax in all arrays together.
 Result<HevcConfig> parse_hvcc(ByteSpan payload);
 Result<Bytes> write_hvcc(const HevcConfig& config);
+/// From parameter sets with their two header bytes; profile, level and depths from the first SPS.
+Result<HevcConfig> make_hevc_config(std::vector<Bytes> vps, std::vector<Bytes> sps, std::vector<Bytes> pps);
 
 /// av1C, AV1 in ISOBMFF §2.3.
 struct Av1Config {
@@ -71,17 +74,21 @@ struct Av1Config {
 };
 Result<Av1Config> parse_av1c(ByteSpan payload);
 Result<Bytes> write_av1c(const Av1Config& config);
+/// From OBUs with size fields that hold a sequence header (which alone is kept).
+Result<Av1Config> make_av1_config(ByteSpan obus);
 
 /// vpcC (VP codec ISO media file format binding), after version and flags.
 struct VpConfig {
   std::uint8_t profile = 0;
   std::uint8_t level = 0;             ///< ten times the level's number
   std::uint8_t bits = 8;
-  std::uint8_t chroma_subsampling = 1;
+  std::uint8_t chroma_subsampling = 1;  ///< 0 and 1: 4:2:0, 2: 4:2:2, 3: 4:4:4
   Colour colour;
 };
 Result<VpConfig> parse_vpcc(ByteSpan payload);
 Result<Bytes> write_vpcc(const VpConfig& config);
+/// From a key frame; the level from size and rate (VP9 levels, webmproject.org/vp9/levels).
+Result<VpConfig> make_vp_config(ByteSpan key_frame, double fps);
 
 /// AudioSpecificConfig, ISO/IEC 14496-3:2019 §1.6.2.1.
 struct AacConfig {

@@ -30,6 +30,14 @@ struct Colour {
   bool operator==(const Colour&) const = default;
 };
 
+/// What samples have that say nothing themselves (`trex`). Writers here leave nothing unsaid; others do.
+struct SampleDefaults {
+  std::uint32_t duration = 0;
+  std::uint32_t size = 0;
+  std::uint32_t flags = 0;
+  bool operator==(const SampleDefaults&) const = default;
+};
+
 /// Everything that an init segment says. Two equal configurations make the same init segment, byte for byte.
 struct TrackConfig {
   TrackKind kind = TrackKind::video;
@@ -52,6 +60,7 @@ struct TrackConfig {
   std::uint32_t track_id = 1;
   std::uint32_t bitrate = 0;      ///< mean, bits/s (`btrt`); 0 when unknown
   std::uint32_t bitrate_max = 0;  ///< over any second, bits/s; 0 when unknown
+  SampleDefaults defaults;        ///< of chunks that others wrote
 
   bool operator==(const TrackConfig&) const = default;
 };
@@ -70,7 +79,7 @@ Result<void> check(const TrackConfig& config);
 /// One frame (video) or one packet (audio).
 struct Sample {
   std::int64_t dts = 0;          ///< decode time in ticks, never negative
-  std::uint32_t duration = 0;    ///< in ticks: the next sample's dts minus this one's
+  std::uint32_t duration = 0;    ///< in ticks, over 0: the next sample's dts minus this one's
   std::int32_t cts_offset = 0;   ///< presentation minus decode time; negative is fine (`trun` version 1)
   bool sync = false;             ///< decoding can start here (a closed random access point); always true for audio
   ByteSpan data;                 ///< H.264 and HEVC: NAL units with lengths before them, as codec_config says
