@@ -5,14 +5,18 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "core/result.h"
@@ -64,6 +68,21 @@ auto run_blocking(Work work) -> Task<std::invoke_result_t<Work>> {
 
 Task<void> sleep_for(std::chrono::milliseconds time);
 
+/// Ends one wait early, from the same loop: a wait that goes on now, or the next one that is given it.
+class Interrupt {
+ public:
+  Interrupt() = default;
+  Interrupt(const Interrupt&) = delete;
+  Interrupt& operator=(const Interrupt&) = delete;
+  void set();
+  [[nodiscard]] bool is_set() const { return set_; }
+
+ private:
+  friend class Event;
+  asio::steady_timer* timer_ = nullptr;
+  bool set_ = false;
+};
+
 /// Wakes every coroutine that waits on one loop; a flag that was set before the wait is not lost between `version` and
 /// `wait`. All calls on the same loop.
 class Event {
@@ -76,6 +95,8 @@ class Event {
   [[nodiscard]] std::uint64_t version() const;
   /// Returns once notify_all was called after `seen` was read from version(), or after `limit` (false).
   Task<bool> wait(std::uint64_t seen, std::chrono::milliseconds limit);
+  /// The same, and returns early (false) once `interrupt` was set.
+  Task<bool> wait(std::uint64_t seen, std::chrono::milliseconds limit, Interrupt& interrupt);
 
  private:
   struct State;

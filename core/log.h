@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "core/result.h"
+#include "core/units.h"
 
 namespace ribalta {
 
@@ -40,6 +41,9 @@ struct LogOptions {
 /// Sets up the process's log (standard error, which the supervisor rotates). Called once, before threads start.
 void log_open(const LogOptions& options);
 void log_write(LogLevel level, std::string_view sentence, std::initializer_list<LogField> fields);
+/// The line that log_write writes, without its end.
+std::string log_line(const LogOptions& options, WallTime time, LogLevel level, std::string_view sentence,
+                     std::initializer_list<LogField> fields);
 
 inline void log_debug(std::string_view sentence, std::initializer_list<LogField> fields = {}) {
   log_write(LogLevel::debug, sentence, fields);

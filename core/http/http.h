@@ -1,7 +1,9 @@
 // What HTTP messages are made of, for server and client. HTTP/1.1 inside the house; nginx does TLS and HTTP/2 in front.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -61,6 +63,16 @@ struct Response {
 
 std::string percent_encode(std::string_view text);
 Result<std::string> percent_decode(std::string_view text);
+
+/// A request's target, taken apart: the path decoded once, the query as sent.
+struct SplitTarget {
+  std::string path;
+  std::string query;
+};
+/// @error malformed: no leading '/', a bad escape, a NUL, an empty segment ("//") or a dot segment.
+Result<SplitTarget> split_target(std::string_view target);
+
+inline constexpr std::size_t kUnixPathBytesMax = 107;  ///< sockaddr_un has 108 with its NUL
 
 /// Where a server listens or a client connects: `unix:/path/socket` or `HOST:PORT`.
 struct Address {
