@@ -1,0 +1,37 @@
+/** Uploads that began in this browser and have not all their bytes on the server: what a reload must not forget. */
+import { recall, remember } from '../lib/store';
+
+export interface Unfinished {
+  /** tus address. */
+  url: string;
+  video: string;
+  filename: string;
+  bytes: number;
+}
+
+const key = 'unfinished';
+/** More than anybody has under way; older ones have expired on the server. */
+const keptMax = 20;
+
+export function unfinished(): Unfinished[] {
+  try {
+    const list: unknown = JSON.parse(recall(key) ?? '[]');
+    return Array.isArray(list) ? list.filter(isUnfinished) : [];
+  } catch {
+    return [];
+  }
+}
+
+function isUnfinished(value: unknown): value is Unfinished {
+  const entry = value as Partial<Unfinished> | null;
+  return typeof entry?.url === 'string' && typeof entry.video === 'string' && typeof entry.filename === 'string' && typeof entry.bytes === 'number';
+}
+
+export function rememberUnfinished(entry: Unfinished): void {
+  const others = unfinished().filter((one) => one.url !== entry.url);
+  remember(key, JSON.stringify([entry, ...others].slice(0, keptMax)));
+}
+
+export function forgetUnfinished(url: string): void {
+  remember(key, JSON.stringify(unfinished().filter((one) => one.url !== url)));
+}
