@@ -1,1 +1,0 @@
-/* nginx's configure wants one source file for a module. */
