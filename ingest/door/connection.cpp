@@ -1,0 +1,178 @@
+#include "ingest/door/connection.h"
+
+#include <sys/random.h>
+
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+
+#include "core/log.h"
+
+namespace ribalta::ingest {
+namespace {
+
+/// A read's worth: small, since every publisher has one, and large enough that 6 Mbit/s are some hundred reads a
+/// second.
+constexpr std::size_t kReadBytes = 16 * 1024;
+/// The end of a half-open predecessor is told to the control plane within this, before the key is asked about again.
+constexpr std::chrono::milliseconds kYieldWait{700};
+constexpr std::chrono::milliseconds kWatchEvery{500};
+
+rtmp::HandshakeBlock random_block() {
+  rtmp::HandshakeBlock block{};
+  for (std::size_t at = 0; at < block.size(); at += 256) {  // 256 bytes at once are never interrupted
+    const ssize_t got = getrandom(block.data() + at, 256, 0);
+    assert(got == 256);
+  }
+  return block;
+}
+
+}  // namespace
+
+Connection::Connection(DoorContext context, asio::any_io_executor loop, std::unique_ptr<Wire> wire, std::string address)
+    : context_(context),
+      loop_(std::move(loop)),
+      wire_(std::move(wire)),
+      address_(std::move(address)),
+      deadlines_(std::chrono::steady_clock::now()),
+      session_(random_block()) {}
+
+std::chrono::milliseconds Connection::silent() const {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - deadlines_.heard());
+}
+
+void Connection::end(std::string sentence) {
+  if (done_ || sentence_) return;
+  sentence_ = std::move(sentence);
+  wire_->interrupt();
+}
+
+Task<void> Connection::run(std::shared_ptr<Connection> self) {
+  spawn(self->loop_, "deadlines", watch(self));
+  Result<void> result = co_await self->wire_->greet();
+  if (result) result = co_await self->converse();
+  if (self->sentence_ && self->session_.publishing()) {
+    self->session_.end_publish("NetStream.Publish.Denied", *self->sentence_);
+  }
+  // What explains the end is sent, unless the peer is the one that is gone; the watch bounds this too.
+  self->expired_.reset();
+  (void)co_await self->flush();
+  self->stop_publisher();
+  self->done_ = true;
+  self->wire_->close();
+  if (!result) {
+    self->context_.refused.add();
+    log_info("connection ended", {{"address", self->address_}, {"reason", result.error()}});
+  }
+}
+
+/// Looks at the deadlines until the connection is over. One that passes interrupts whatever the connection waits for.
+Task<void> Connection::watch(std::shared_ptr<Connection> self) {
+  while (!self->done_) {
+    const auto now = std::chrono::steady_clock::now();
+    const Result<void> checked = self->deadlines_.check(now);
+    if (!checked) {
+      self->expired_ = checked.error();
+      self->wire_->interrupt();
+    }
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(self->deadlines_.next() - now);
+    co_await sleep_for(std::clamp(left, std::chrono::milliseconds{10}, kWatchEvery));
+  }
+}
+
+Task<Result<void>> Connection::flush() {
+  const Bytes output = session_.take_output();
+  if (output.empty()) co_return Result<void>{};
+  co_return co_await wire_->write(output);
+}
+
+Task<Result<void>> Connection::converse() {
+  std::array<std::byte, kReadBytes> buffer;
+  while (true) {
+    const Result<std::size_t> count = co_await wire_->read_some(buffer);
+    if (sentence_) co_return fail(Code::closed, *sentence_);
+    if (expired_) co_return std::unexpected<Error>{*expired_};
+    if (!count) co_return pass(count);
+    if (*count == 0) {
+      if (publisher_) log_info("publisher left", {{"stream", publisher_->grant().stream.view()}});
+      co_return Result<void>{};
+    }
+    deadlines_.on_bytes(std::chrono::steady_clock::now());
+    ByteSpan bytes = ByteSpan{buffer}.first(*count);
+    while (true) {
+      Result<std::optional<rtmp::Event>> event = session_.next(bytes);
+      if (session_.handshake_done()) deadlines_.on_handshake();
+      const Result<void> flushed = co_await flush();
+      if (!event) co_return pass(event);
+      if (!flushed) co_return flushed;
+      if (!*event) break;
+      Result<void> handled = co_await handle(std::move(**event));
+      if (!handled) co_return handled;
+    }
+  }
+}
+
+Task<Result<void>> Connection::handle(rtmp::Event event) {
+  if (auto* request = std::get_if<rtmp::PublishRequest>(&event)) co_return co_await on_publish(std::move(*request));
+  if (const auto* media = std::get_if<rtmp::MediaMessage>(&event)) {
+    const Result<void> taken = publisher_->on_media(*media);
+    if (taken) co_return taken;
+    session_.end_publish("NetStream.Publish.Denied", taken.error().message);
+    co_return taken;
+  }
+  log_info("publisher ended the stream", {{"stream", publisher_->grant().stream.view()}});
+  stop_publisher();
+  deadlines_.on_unpublish(std::chrono::steady_clock::now());
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Connection::on_publish(rtmp::PublishRequest request) {
+  key_hash_ = context_.publishers.memory.hash(request.name.key);
+  const std::shared_ptr<Connection> earlier = context_.registry.find(key_hash_);
+  if (earlier && earlier.get() != this) {
+    // Its line was cut and nobody has noticed: the same encoder is here again. `silent` is read on its own loop.
+    asio::post(earlier->loop(), [earlier] {
+      if (earlier->silent() >= kYieldAfter) earlier->end("The stream goes on from a new connection.");
+    });
+    co_await sleep_for(kYieldWait);
+  }
+  Result<PublishGrant> grant =
+      co_await ask_publish(context_.publishers.rooms, context_.publishers.memory, request.name.key, address_);
+  if (!grant) {
+    // BadName and a close are what every encoder takes for "wrong key", and what makes OBS tell its user so.
+    session_.refuse_publish("NetStream.Publish.BadName", grant.error().message);
+    co_return grant.error().in("publish refused");
+  }
+  if (expired_) co_return std::unexpected<Error>{*expired_};
+  const std::weak_ptr<Connection> weak = weak_from_this();
+  auto publisher =
+      std::make_shared<Publisher>(context_.publishers, loop_, *grant, key_hash_, [weak](std::string sentence) {
+        if (const auto self = weak.lock()) self->end(std::move(sentence));
+      });
+  co_await publisher->start();
+  publisher_ = std::move(publisher);
+  context_.registry.add(key_hash_, weak);
+  context_.accepted.add();
+  context_.publishing.add(1);
+  deadlines_.on_publish();
+  deadlines_.on_bytes(std::chrono::steady_clock::now());
+  session_.accept_publish();
+  log_info("publish accepted", {{"stream", grant->stream.view()},
+                                {"epoch", grant->epoch.value},
+                                {"resumed", grant->resumed},
+                                {"from_memory", grant->from_memory},
+                                {"address", address_},
+                                {"client", request.client}});
+  co_return co_await flush();
+}
+
+void Connection::stop_publisher() {
+  if (!publisher_) return;
+  publisher_->stop();
+  publisher_.reset();
+  context_.publishing.add(-1);
+  context_.registry.remove(key_hash_, this);
+}
+
+}  // namespace ribalta::ingest

@@ -1,0 +1,59 @@
+// One RTMP connection: a wire, a session, and (once its key is accepted) a publisher. One coroutine reads, one watches
+// the deadlines; both end with the connection.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/async.h"
+#include "ingest/door/guard.h"
+#include "ingest/door/registry.h"
+#include "ingest/door/wire.h"
+#include "ingest/stream/publisher.h"
+
+namespace ribalta::ingest {
+
+/// What connections share; outlives them.
+struct DoorContext {
+  PublisherContext publishers;
+  Registry& registry;
+  Counter& accepted;
+  Counter& refused;
+  Gauge& publishing;
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(DoorContext context, asio::any_io_executor loop, std::unique_ptr<Wire> wire, std::string address);
+
+  /// The whole life of the connection.
+  static Task<void> run(std::shared_ptr<Connection> self);
+  /// Ends it from elsewhere on the same loop: the publisher is told the sentence, then the connection is closed.
+  void end(std::string sentence);
+  [[nodiscard]] asio::any_io_executor loop() const { return loop_; }
+  /// How long nothing has come.
+  [[nodiscard]] std::chrono::milliseconds silent() const;
+
+ private:
+  static Task<void> watch(std::shared_ptr<Connection> self);
+  Task<Result<void>> converse();
+  Task<Result<void>> handle(rtmp::Event event);
+  Task<Result<void>> on_publish(rtmp::PublishRequest request);
+  Task<Result<void>> flush();
+  void stop_publisher();
+
+  DoorContext context_;
+  asio::any_io_executor loop_;
+  std::unique_ptr<Wire> wire_;
+  std::string address_;
+  Deadlines deadlines_;
+  rtmp::Session session_;
+  std::shared_ptr<Publisher> publisher_;
+  std::string key_hash_;
+  std::optional<std::string> sentence_;  ///< why it is to end, for the publisher
+  std::optional<Error> expired_;         ///< the deadline that passed
+  bool done_ = false;
+};
+
+}  // namespace ribalta::ingest

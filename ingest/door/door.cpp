@@ -1,0 +1,103 @@
+#include "ingest/door/door.h"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+
+#include "core/log.h"
+
+namespace ribalta::ingest {
+namespace {
+
+using ErrorCode = boost::system::error_code;
+/// After an accept that failed (no descriptors are left), before the next.
+constexpr std::chrono::milliseconds kAcceptPause{100};
+constexpr std::chrono::milliseconds kDrainLook{50};
+
+}  // namespace
+
+Door::Door(LoopPool& loops, const IngestConfig& config, DoorContext context)
+    : loops_(loops),
+      context_(context),
+      counts_(static_cast<std::size_t>(config.connections_max),
+              static_cast<std::size_t>(config.connections_per_address_max)) {}
+
+Result<std::unique_ptr<Door>> Door::open(LoopPool& loops, const IngestConfig& config, DoorContext context) {
+  std::unique_ptr<Door> door{new Door{loops, config, context}};
+  const Result<void> bound = door->bind(door->rtmp_, config.listen, config.rtmp_port);
+  if (!bound) return bound.error().in("RTMP");
+  spawn(loops.loop(0), "accept RTMP", door->accept(*door->rtmp_, false));
+  if (!config.tls_cert.empty()) {
+    Result<std::unique_ptr<TlsContext>> tls = TlsContext::open(config.tls_cert, config.tls_key);
+    if (!tls) return tls.error().in("RTMPS");
+    door->tls_ = std::move(*tls);
+    const Result<void> bound_tls = door->bind(door->rtmps_, config.listen, config.rtmps_port);
+    if (!bound_tls) return bound_tls.error().in("RTMPS");
+    spawn(loops.loop(0), "accept RTMPS", door->accept(*door->rtmps_, true));
+  }
+  return door;
+}
+
+Result<void> Door::bind(std::optional<Acceptor>& acceptor, const std::string& address, std::uint16_t port) {
+  ErrorCode error;
+  const asio::ip::address parsed = asio::ip::make_address(address, error);
+  if (error) return fail(Code::io, "not an address to listen on:", address);
+  const asio::ip::tcp::endpoint endpoint{parsed, port};
+  acceptor.emplace(loops_.loop(0));
+  acceptor->open(endpoint.protocol(), error);
+  if (!error) acceptor->set_option(asio::socket_base::reuse_address{true}, error);
+  if (!error) acceptor->bind(endpoint, error);
+  if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
+  if (!error) return {};
+  const Code code = error == asio::error::address_in_use ? Code::conflict : Code::io;
+  return fail(code, "port " + std::to_string(port) + ":", error.message());
+}
+
+std::uint16_t Door::rtmp_port() const { return rtmp_->local_endpoint().port(); }
+std::uint16_t Door::rtmps_port() const { return rtmps_ ? rtmps_->local_endpoint().port() : std::uint16_t{0}; }
+
+Task<void> Door::accept(Acceptor& acceptor, bool tls) {
+  while (!draining_) {
+    const asio::any_io_executor loop = loops_.loop(next_loop_++);
+    TcpSocket socket{loop};
+    const auto [error] = co_await acceptor.async_accept(socket, kTuple);
+    if (draining_ || error == asio::error::operation_aborted) break;
+    if (error) {
+      log_warning("accept failed", {{"reason", error.message()}});
+      co_await sleep_for(kAcceptPause);
+      continue;
+    }
+    ErrorCode gone;
+    const asio::ip::tcp::endpoint peer = socket.remote_endpoint(gone);
+    if (gone) continue;
+    std::string address = peer.address().to_string();
+    const Result<void> entered = counts_.enter(address);
+    if (!entered) {
+      context_.refused.add();
+      continue;  // closed at once, without a line in the log for each: a flood is what this is for
+    }
+    tune(socket);
+    std::unique_ptr<Wire> wire = tls ? tls_->make_wire(std::move(socket)) : make_wire(std::move(socket));
+    auto connection = std::make_shared<Connection>(context_, loop, std::move(wire), address);
+    spawn(loop, "RTMP connection", serve(std::move(connection), std::move(address)));
+  }
+}
+
+Task<void> Door::serve(std::shared_ptr<Connection> connection, std::string address) {
+  co_await Connection::run(std::move(connection));
+  counts_.leave(address);
+}
+
+Task<void> Door::drain(std::chrono::milliseconds deadline) {
+  const auto until = std::chrono::steady_clock::now() + deadline;
+  draining_ = true;
+  ErrorCode ignored;
+  rtmp_->close(ignored);
+  if (rtmps_) rtmps_->close(ignored);
+  for (const std::shared_ptr<Connection>& connection : context_.registry.all()) {
+    asio::post(connection->loop(),
+               [connection] { connection->end("The server restarts; the stream goes on when you reconnect."); });
+  }
+  while (counts_.size() > 0 && std::chrono::steady_clock::now() < until) co_await sleep_for(kDrainLook);
+}
+
+}  // namespace ribalta::ingest

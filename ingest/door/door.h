@@ -1,0 +1,50 @@
+// The RTMP and RTMPS listeners.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/async.h"
+#include "core/result.h"
+#include "ingest/config.h"
+#include "ingest/door/connection.h"
+#include "ingest/door/guard.h"
+#include "ingest/door/wire.h"
+
+namespace ribalta::ingest {
+
+class Door {
+ public:
+  /// Binds both ports (RTMPS where there is a certificate) and accepts once the loops run. The door outlives the loops'
+  /// threads. @error conflict: a port is taken; io: the address or the certificate.
+  static Result<std::unique_ptr<Door>> open(LoopPool& loops, const IngestConfig& config, DoorContext context);
+
+  [[nodiscard]] std::uint16_t rtmp_port() const;
+  /// 0 without a certificate.
+  [[nodiscard]] std::uint16_t rtmps_port() const;
+  [[nodiscard]] std::size_t connections() const { return counts_.size(); }
+  /// No new connections; publishers are told and closed. Returns when all are gone, or after `deadline`. On loop 0.
+  Task<void> drain(std::chrono::milliseconds deadline);
+
+ private:
+  using Acceptor = asio::ip::tcp::acceptor;
+
+  Door(LoopPool& loops, const IngestConfig& config, DoorContext context);
+  Result<void> bind(std::optional<Acceptor>& acceptor, const std::string& address, std::uint16_t port);
+  Task<void> accept(Acceptor& acceptor, bool tls);
+  Task<void> serve(std::shared_ptr<Connection> connection, std::string address);
+
+  LoopPool& loops_;
+  DoorContext context_;
+  ConnectionCounts counts_;
+  std::unique_ptr<TlsContext> tls_;
+  std::optional<Acceptor> rtmp_;
+  std::optional<Acceptor> rtmps_;
+  std::size_t next_loop_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace ribalta::ingest

@@ -1,0 +1,99 @@
+// ribalta-ingest: the door for media. RTMP(S) publishers and resumable uploads come in; tracks go to the packager,
+// files to the object store, and the control plane hears of both.
+#include <array>
+#include <boost/asio/post.hpp>
+#include <memory>
+
+#include "core/daemon.h"
+#include "core/log.h"
+#include "ingest/config.h"
+#include "ingest/door/door.h"
+
+namespace {
+
+using namespace ribalta;
+using namespace ribalta::ingest;
+
+/// Everything that lives as long as the daemon.
+struct Ingest {
+  IngestConfig config;
+  std::unique_ptr<Rooms> rooms;
+  std::unique_ptr<KeyMemory> memory;
+  Registry registry;
+  std::unique_ptr<Door> door;
+};
+
+Result<http::Address> address_of(const std::string& configured, const Node& node, std::string_view socket) {
+  if (!configured.empty()) return http::Address::parse(configured);
+  return http::Address::parse("unix:" + (node.config.run / socket).string());
+}
+
+/// Writes the remembered keys about once a second where they changed.
+Task<void> keep_memory(KeyMemory& memory) {
+  while (true) {
+    co_await sleep_for(std::chrono::seconds{1});
+    const Result<void> saved = co_await run_blocking([&memory] { return memory.save(); });
+    if (!saved) log_warning("remembered keys are not on disk", {{"reason", saved.error()}});
+  }
+}
+
+DoorContext door_context(Ingest& ingest, Metrics& metrics) {
+  const PublisherContext publishers{
+      *ingest.rooms, *ingest.memory,
+      metrics.counter("ribalta_ingest_frames_total", "Video frames and audio packets that were taken"),
+      metrics.counter("ribalta_ingest_media_bytes_total", "Their bytes"),
+      metrics.counter("ribalta_ingest_frames_dropped_total", "Frames that could not be read")};
+  return {publishers, ingest.registry,
+          metrics.counter("ribalta_ingest_publishes_total", "Publishes that were accepted"),
+          metrics.counter("ribalta_ingest_connections_refused_total",
+                          "RTMP connections that ended with an error or a limit"),
+          metrics.gauge("ribalta_ingest_publishing", "Streams that are being published")};
+}
+
+Result<void> start(Ingest& ingest, Node& node) {
+  const Result<void> checked = check(ingest.config);
+  if (!checked) return checked;
+  const Result<http::Address> control = address_of(ingest.config.control, node, "control.sock");
+  if (!control) return control.error().in("ingest.control");
+  const Result<http::Address> packager = address_of(ingest.config.packager, node, "packager.sock");
+  if (!packager) return packager.error().in("ingest.packager");
+  ingest.rooms = std::make_unique<Rooms>(*control, *packager, node.node_secret, node.id);
+
+  const std::filesystem::path folder = node.config.data / "ingest";
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) return fail(Code::io, "cannot make " + folder.string() + ":", error.message());
+  ingest.memory = std::make_unique<KeyMemory>(folder / "keys.json", node.node_secret);
+  const Result<void> loaded = ingest.memory->load();
+  if (!loaded) log_warning("remembered keys cannot be read: beginning without", {{"reason", loaded.error()}});
+  for (const RememberedKey& lost : ingest.memory->lost()) {
+    spawn(node.loops->loop(0), "report lost publisher", report_lost(*ingest.rooms, *ingest.memory, lost));
+  }
+  spawn(node.loops->loop(0), "keep remembered keys", keep_memory(*ingest.memory));
+
+  Result<std::unique_ptr<Door>> door = Door::open(*node.loops, ingest.config, door_context(ingest, node.metrics));
+  if (!door) return pass(door);
+  ingest.door = std::move(*door);
+  log_info("ready for publishers",
+           {{"rtmp_port", ingest.door->rtmp_port()}, {"rtmps_port", ingest.door->rtmps_port()}});
+  return {};
+}
+
+Task<void> drain(Ingest& ingest, std::chrono::milliseconds deadline) {
+  co_await ingest.door->drain(deadline);
+  const Result<void> saved = co_await run_blocking([&ingest] { return ingest.memory->save(); });
+  if (!saved) log_warning("remembered keys are not on disk", {{"reason", saved.error()}});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto ingest = std::make_unique<Ingest>();
+  Role role;
+  role.name = "ingest";
+  role.read_config = [&ingest](ConfigReader& reader) { describe(reader, ingest->config); };
+  role.start = [&ingest](Node& node, http::Router&) { return start(*ingest, node); };
+  role.health = [] { return std::string{}; };
+  role.drain = [&ingest](std::chrono::milliseconds deadline) { return drain(*ingest, deadline); };
+  return daemon_main(role, argc, argv);
+}

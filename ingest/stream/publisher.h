@@ -1,0 +1,102 @@
+// One accepted publish: media in, two tracks out to the packager, reports to the control plane. Lives on one loop; its
+// coroutines hold it until the last chunk is written.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/async.h"
+#include "core/metrics.h"
+#include "ingest/rooms.h"
+#include "ingest/rtmp/rtmp.h"
+#include "ingest/stream/health.h"
+#include "ingest/stream/publish_auth.h"
+#include "ingest/stream/source_track.h"
+#include "ingest/stream/timeline.h"
+
+namespace ribalta::ingest {
+
+inline constexpr std::chrono::milliseconds kHeartbeatEvery{5'000};
+/// How often the packager is asked what is durable, which bounds what the ring holds beyond a segment.
+inline constexpr std::chrono::milliseconds kDurableEvery{3'000};
+/// What is left at the end is written within this time, or given up: a packager that is down that long has the grace
+/// period.
+inline constexpr std::chrono::milliseconds kFinishMax{10'000};
+
+/// What publishers share; outlives them.
+struct PublisherContext {
+  const Rooms& rooms;
+  KeyMemory& memory;
+  Counter& frames;
+  Counter& bytes;
+  Counter& frames_dropped;
+};
+
+class Publisher : public std::enable_shared_from_this<Publisher> {
+ public:
+  /// Called on the publisher's loop when the publish must end: a sentence for the streamer.
+  using OnEnd = std::function<void(std::string sentence)>;
+
+  Publisher(PublisherContext context, asio::any_io_executor loop, PublishGrant grant, std::string key_hash,
+            OnEnd on_end);
+
+  /// Asks the packager where a resumed stream stands, then starts writing and reporting. Awaited before media come.
+  Task<void> start();
+  /// @error unsupported: a video codec that is not taken, in words for the streamer.
+  Result<void> on_media(const rtmp::MediaMessage& message);
+  /// No more media: what waits is written, the control plane hears of it. Returns at once.
+  void stop();
+
+  [[nodiscard]] const PublishGrant& grant() const { return grant_; }
+  /// True until the last writer has finished.
+  [[nodiscard]] bool busy() const { return writers_ > 0; }
+
+ private:
+  struct Head {
+    Epoch epoch;
+    std::int64_t decode_time = 0;
+    std::int64_t decode_time_durable = 0;
+    std::uint32_t timescale = 0;
+  };
+  [[nodiscard]] std::string target(TrackSide side) const;
+  [[nodiscard]] Ring* ring(TrackSide side);
+  Task<Result<std::optional<Head>>> head(TrackSide side) const;
+  Result<void> take_video(const rtmp::MediaMessage& message, std::int64_t arrival_ms);
+  void take_audio(const rtmp::MediaMessage& message, std::int64_t arrival_ms);
+  void ask_to_end(std::string sentence);
+  void count();
+
+  // Coroutines; each is handed a reference that keeps the publisher alive.
+  static Task<void> write_track(std::shared_ptr<Publisher> self, TrackSide side);
+  Task<bool> write_once(TrackSide side, std::uint64_t& next, bool& resume);
+  Task<bool> write_ring(http::Upload& upload, TrackSide side, std::uint64_t& next);
+  bool answered(TrackSide side, const std::optional<http::Response>& answer);
+  static Task<void> watch_durable(std::shared_ptr<Publisher> self);
+  static Task<void> report_source(std::shared_ptr<Publisher> self);
+  static Task<void> heartbeats(std::shared_ptr<Publisher> self);
+  Task<Result<http::Response>> heartbeat(bool publishing) const;
+
+  PublisherContext context_;
+  asio::any_io_executor loop_;
+  PublishGrant grant_;
+  std::string key_hash_;
+  OnEnd on_end_;
+  std::optional<Timeline> timeline_;
+  std::optional<VideoSource> video_;
+  std::optional<AudioSource> audio_;
+  Meter meter_;
+  Event changed_;  ///< a chunk was pushed, or stopping
+  bool stopping_ = false;
+  bool given_up_ = false;  ///< another holds the stream, or it has ended: nothing more is written
+  int writers_ = 0;
+  TrackCounts counted_;
+};
+
+/// Tells the control plane that publishers were lost when this process was killed, until it answers.
+Task<void> report_lost(const Rooms& rooms, KeyMemory& memory, RememberedKey key);
+
+}  // namespace ribalta::ingest
