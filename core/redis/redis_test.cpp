@@ -1,0 +1,244 @@
+// Against a real redis-server on a Unix socket of its own.
+#include "core/redis/redis.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <future>
+
+#include "core/http/http.h"
+#include "core/testing/run.h"
+
+using namespace ribalta;
+using namespace std::chrono_literals;
+using ribalta::testing::run_on;
+using ribalta::testing::TemporaryFolder;
+
+namespace {
+
+class RedisServer {
+ public:
+  explicit RedisServer(const std::filesystem::path& folder) : folder_(folder.string()) { start(); }
+  ~RedisServer() { stop(); }
+  RedisServer(const RedisServer&) = delete;
+  RedisServer& operator=(const RedisServer&) = delete;
+
+  void start() {
+    const std::string socket = folder_ + "/redis.sock";
+    std::vector<std::string> words{"redis-server", "--port", "0", "--unixsocket", socket, "--dir", folder_,
+                                   "--save", "", "--appendonly", "no", "--logfile", folder_ + "/redis.log"};
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    REQUIRE(::posix_spawnp(&process_, "redis-server", nullptr, nullptr, arguments.data(), environ) == 0);
+  }
+  void stop() {
+    if (process_ <= 0) return;
+    ::kill(process_, SIGKILL);
+    ::waitpid(process_, nullptr, 0);
+    process_ = -1;
+  }
+  [[nodiscard]] std::string address() const { return "unix:" + folder_ + "/redis.sock"; }
+
+ private:
+  std::string folder_;
+  pid_t process_ = -1;
+};
+
+struct Set {
+  TemporaryFolder folder;
+  RedisServer server{folder.path()};
+  LoopPool loops{1};
+  std::shared_ptr<redis::Client> client;
+  std::atomic<int> connections{0};
+
+  explicit Set(std::chrono::milliseconds timeout = 5s) {
+    loops.start();
+    run_on(loops, [](Set& set, std::chrono::milliseconds limit) -> Task<void> {
+      set.client = redis::Client::create(set.loops.loop(0), set.server.address(), limit);
+      set.client->on_connected([&set] { ++set.connections; });
+      co_return;
+    }(*this, timeout));
+    wait_connected();
+  }
+  ~Set() {
+    run_on(loops, [](Set& set) -> Task<void> {
+      set.client.reset();
+      co_return;
+    }(*this));
+    loops.stop(5s);
+  }
+  Set(const Set&) = delete;
+  Set& operator=(const Set&) = delete;
+
+  void wait_connected() {
+    run_on(loops, [](Set& set) -> Task<void> {
+      while (!set.client->connected()) co_await sleep_for(5ms);
+    }(*this));
+  }
+  Result<redis::Reply> command(std::vector<std::string> arguments) {
+    return run_on(loops, client->command(std::move(arguments)));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("redis: commands, binary values, nil, integers, arrays and errors") {
+  Set set;
+  const std::string binary{"a\0\r\n\xff", 5};
+  CHECK(set.command({"SET", "k", binary}).value().text == "OK");
+  CHECK(set.command({"GET", "k"}).value().text == binary);
+  CHECK(set.command({"GET", "none"}).value().kind == redis::Reply::Kind::nil);
+  CHECK(set.command({"INCR", "n"}).value().integer == 1);
+  CHECK(set.command({"RPUSH", "l", "1", "2"}).value().integer == 2);
+  const redis::Reply list = set.command({"LRANGE", "l", "0", "-1"}).value();
+  REQUIRE(list.array.size() == 2);
+  CHECK(list.array[1].text == "2");
+  CHECK(set.command({"INCR", "k"}).error().code == Code::malformed);
+  CHECK(set.command({"NO-SUCH-COMMAND"}).error().code == Code::malformed);
+}
+
+TEST_CASE("redis: what would turn the connection into another kind is refused") {
+  Set set;
+  CHECK(set.command({"SUBSCRIBE", "x"}).error().code == Code::unsupported);
+  CHECK(set.command({"monitor"}).error().code == Code::unsupported);
+  CHECK(set.command({"PING"}).value().text == "PONG");
+}
+
+TEST_CASE("redis: many commands at once are answered in order") {
+  Set set;
+  std::vector<std::future<Result<redis::Reply>>> replies;
+  for (int i = 0; i < 2000; ++i) {
+    std::vector<std::string> arguments{"ECHO", std::to_string(i)};
+    replies.push_back(asio::co_spawn(set.loops.loop(0), set.client->command(std::move(arguments)), asio::use_future));
+  }
+  for (int i = 0; i < 2000; ++i) CHECK(replies[static_cast<std::size_t>(i)].get().value().text == std::to_string(i));
+}
+
+TEST_CASE("redis: more waiting commands than the limit are refused at once") {
+  Set set;
+  REQUIRE(set.command({"CLIENT", "PAUSE", "300", "ALL"}).has_value());
+  std::vector<std::future<Result<redis::Reply>>> replies;
+  for (std::size_t i = 0; i < redis::kCommandsWaitingMax; ++i) {
+    std::vector<std::string> arguments{"PING"};
+    replies.push_back(asio::co_spawn(set.loops.loop(0), set.client->command(std::move(arguments)), asio::use_future));
+  }
+  CHECK(set.command({"PING"}).error().code == Code::unavailable);
+  for (auto& reply : replies) CHECK(reply.get().has_value());
+}
+
+TEST_CASE("redis: a server that is late is a timeout; the connection is dropped and made again") {
+  Set set{100ms};
+  REQUIRE(set.command({"CLIENT", "PAUSE", "400", "ALL"}).has_value());
+  CHECK(set.command({"GET", "k"}).error().code == Code::timeout);
+  CHECK(set.command({"GET", "k"}).error().code == Code::unavailable);
+  set.wait_connected();
+  run_on(set.loops, [](Set& s) -> Task<void> {
+    while (true) {  // the pause also holds what comes on the new connection
+      std::vector<std::string> ping{"PING"};
+      const Result<redis::Reply> reply = co_await s.client->command(std::move(ping));
+      if (reply) co_return;
+      co_await sleep_for(10ms);
+    }
+  }(set));
+  CHECK(set.connections >= 2);
+}
+
+TEST_CASE("redis: a restart is noticed, waiting commands are told, and the connection comes back") {
+  Set set;
+  REQUIRE(set.command({"CLIENT", "PAUSE", "60000", "ALL"}).has_value());
+  std::vector<std::string> ping{"PING"};
+  auto waiting = asio::co_spawn(set.loops.loop(0), set.client->command(std::move(ping)), asio::use_future);
+  set.server.stop();
+  CHECK(waiting.get().error().code == Code::unavailable);
+  CHECK(set.command({"PING"}).error().code == Code::unavailable);
+  set.server.start();
+  set.wait_connected();
+  CHECK(set.command({"PING"}).value().text == "PONG");
+  CHECK(set.connections == 2);
+}
+
+TEST_CASE("redis: a reply of the limit is read, a longer one is an error, and a huge one never fills the memory") {
+  Set set;
+  const auto filled = [&set](std::size_t bytes) {
+    REQUIRE(set.command({"DEL", "big"}).has_value());
+    REQUIRE(set.command({"SETRANGE", "big", std::to_string(bytes - 1), "x"}).has_value());
+    return set.command({"GET", "big"});
+  };
+  CHECK(filled(redis::kReplyBytesMax - 1000).value().text.size() == redis::kReplyBytesMax - 1000);
+  CHECK(filled(redis::kReplyBytesMax + 1).error().code == Code::limit);
+  CHECK(set.command({"PING"}).has_value());
+  CHECK(filled(50'000'000).error().code == Code::unavailable);
+  set.wait_connected();
+  CHECK(set.command({"PING"}).has_value());
+}
+
+TEST_CASE("redis: a client that is closed refuses, and those who wait are told") {
+  Set set;
+  REQUIRE(set.command({"CLIENT", "PAUSE", "60000", "ALL"}).has_value());
+  std::vector<std::string> ping{"PING"};
+  auto waiting = asio::co_spawn(set.loops.loop(0), set.client->command(std::move(ping)), asio::use_future);
+  run_on(set.loops, [](Set& s) -> Task<void> { co_return s.client->close(); }(set));
+  CHECK(waiting.get().error().code == Code::unavailable);
+  CHECK(set.command({"PING"}).error().code == Code::unavailable);
+}
+
+TEST_CASE("redis: nobody there is unavailable, and a server that comes later is found") {
+  const TemporaryFolder folder;
+  LoopPool loops{1};
+  loops.start();
+  auto client = redis::Client::create(loops.loop(0), "unix:" + (folder.path() / "redis.sock").string());
+  std::vector<std::string> ping{"PING"};
+  CHECK(run_on(loops, client->command(ping)).error().code == Code::unavailable);
+  const RedisServer server{folder.path()};
+  run_on(loops, [](std::shared_ptr<redis::Client> held) -> Task<void> {
+    while (!held->connected()) co_await sleep_for(5ms);
+    std::vector<std::string> words{"PING"};
+    const Result<redis::Reply> reply = co_await held->command(std::move(words));
+    CHECK(reply.value().text == "PONG");
+    held->close();
+  }(client));
+  loops.stop(5s);
+}
+
+TEST_CASE("subscriber: messages come on their channel, and again after a restart, with word of each renewal") {
+  Set set;
+  std::shared_ptr<redis::Subscriber> subscriber;
+  std::atomic<int> renewals{0};
+  std::promise<std::string> first;
+  std::promise<std::string> second;
+  std::promise<std::string>* next = &first;
+  run_on(set.loops, [&]() -> Task<void> {
+    subscriber = redis::Subscriber::create(set.loops.loop(0), set.server.address());
+    subscriber->subscribe("bell", [&next](std::string_view channel, std::string_view message) {
+      next->set_value(std::string{channel} + "=" + std::string{message});
+    });
+    subscriber->subscribe("other", [](std::string_view, std::string_view) { CHECK(false); });
+    subscriber->on_subscribed([&renewals] { ++renewals; });
+    co_return;
+  }());
+  const auto publish = [&set](std::string message) {
+    run_on(set.loops, [](Set& s, std::string text) -> Task<void> {
+      while (true) {  // until it stands
+        std::vector<std::string> words{"PUBLISH", "bell", text};
+        const Result<redis::Reply> heard = co_await s.client->command(std::move(words));
+        if (heard && heard->integer == 1) co_return;
+        co_await sleep_for(5ms);
+      }
+    }(set, std::move(message)));
+  };
+  publish("one");
+  CHECK(first.get_future().get() == "bell=one");
+  CHECK(renewals == 1);
+  next = &second;
+  set.server.stop();
+  set.server.start();
+  publish("two");
+  CHECK(second.get_future().get() == "bell=two");
+  CHECK(renewals == 2);
+  run_on(set.loops, [](std::shared_ptr<redis::Subscriber> ended) -> Task<void> { co_return ended->close(); }(subscriber));
+}
