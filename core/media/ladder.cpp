@@ -97,7 +97,8 @@ Result<LadderVideo> encoded(const Size& size, double fps) {
   rung.bitrate = h264_bitrate(size.width, size.height, fps);
   const double peak = static_cast<double>(rung.bitrate) * (kMaxrateShare + kBufferSeconds / kSegmentSeconds);
   rung.bandwidth = std::llround((peak + kBoxBitsPerFrame * fps) / 1000) * 1000;
-  const int level = h264_level(size.width, size.height, fps, rung.bandwidth);
+  // Sources of uneven rate go up to 30 frames/s in places, whatever their mean.
+  const int level = h264_level(size.width, size.height, std::max(fps, kFpsAssumed), rung.bandwidth);
   if (level == 0) return fail(Code::limit, "no H.264 level holds the rung", rung.track);
   char text[16];
   std::snprintf(text, sizeof text, "avc1.6400%02x", static_cast<unsigned>(level));

@@ -89,6 +89,7 @@ class TrackBuffer {
   [[nodiscard]] std::optional<Head> head() const;
   [[nodiscard]] const SharedInit& init() const { return init_; }
   [[nodiscard]] const std::vector<SharedInit>& inits() const { return inits_; }
+  [[nodiscard]] const std::deque<Chunk>& ring() const { return ring_; }
   [[nodiscard]] std::size_t bytes_held() const { return ring_bytes_; }
 
  private:

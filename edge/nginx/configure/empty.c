@@ -1,0 +1,1 @@
+/* nginx's configure wants one source file for a module. */

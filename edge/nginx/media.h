@@ -1,0 +1,40 @@
+// A media request on its way through nginx: read, allowed or refused, sent to its origin.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/tokens.h"
+#include "edge/nginx/lookups.h"
+#include "edge/nginx/nginx.h"
+#include "edge/nginx/shared.h"
+
+namespace ribalta::edge {
+
+/// The `ribalta_…` directives of http { }.
+struct MainConf {
+  ngx_shm_zone_t* zone = nullptr;
+  std::unique_ptr<RedisAddress> redis;
+  std::string default_origin;  ///< as origin_authority gives it
+  std::vector<TokenKey> token_keys;
+};
+
+/// The worker's connections; null before the worker runs. Set by module.cpp.
+Lookups*& worker_lookups();
+
+/// Finds the module's configuration of a request. Defined in module.cpp, which knows the module's slot.
+const MainConf& main_conf(ngx_http_request_t* r);
+bool is_media_location(ngx_http_request_t* r);
+void* request_slot(ngx_http_request_t* r);
+void set_request_slot(ngx_http_request_t* r, void* state);
+
+/// Phase handlers.
+ngx_int_t mask_request_line(ngx_http_request_t* r);
+ngx_int_t check_media_access(ngx_http_request_t* r);
+ngx_int_t count_media_answer(ngx_http_request_t* r);
+
+/// Adds $ribalta_target, $ribalta_origin, $ribalta_cache_key, $ribalta_authorised, $ribalta_cache_status, $ribalta_age.
+ngx_int_t add_media_variables(ngx_conf_t* cf);
+
+}  // namespace ribalta::edge

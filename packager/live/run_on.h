@@ -1,0 +1,34 @@
+// From one loop to another and back: a stream lives on one loop, connections are accepted on any.
+#pragma once
+
+#include <boost/asio/co_spawn.hpp>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "core/async.h"
+
+namespace ribalta::packager {
+
+/// Awaits `task` on `loop`, and resumes on the caller's. What it refers to outlives the call, since the caller waits.
+template <class T>
+Task<T> run_task_on(asio::any_io_executor loop, Task<T> task) {
+  std::optional<T> out;
+  const auto carry = [](Task<T> carried, std::optional<T>& result) -> Task<void> {
+    result.emplace(co_await std::move(carried));
+  };
+  Task<void> hop = carry(std::move(task), out);
+  co_await asio::co_spawn(std::move(loop), std::move(hop), asio::use_awaitable);
+  co_return std::move(*out);
+}
+
+/// Calls `work` (no coroutine) on `loop`.
+template <class Work>
+auto run_on(asio::any_io_executor loop, Work work) -> Task<std::invoke_result_t<Work>> {
+  using T = std::invoke_result_t<Work>;
+  const auto call = [](Work called) -> Task<T> { co_return called(); };
+  Task<T> task = call(std::move(work));
+  co_return co_await run_task_on<T>(std::move(loop), std::move(task));
+}
+
+}  // namespace ribalta::packager

@@ -1,0 +1,71 @@
+// The file's time, made whole: from zero, rising, without jumps of a broken clock, at most 60 pictures a second, no
+// picture longer than a second, key pictures on a grid that all rungs share. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace ribalta::transcode {
+
+/// A picture held longer is shown again: segments would otherwise last as long as a slide.
+inline constexpr std::int64_t kHoldTicksMax = 90'000;
+inline constexpr std::int64_t kRepeatTicks = 45'000;
+/// Clocks of formats that restart (MPEG-TS) jump by more than any real gap.
+inline constexpr std::int64_t kJumpTicksMin = 10 * 90'000;
+
+/// Puts decoded frames' times (90 kHz) on the file's own line.
+class SourceClock {
+ public:
+  /// @param zero  where the file begins; @param jumps  whether the format's clock may restart.
+  SourceClock(std::int64_t zero, bool jumps) : offset_(-zero), jumps_(jumps) {}
+  /// A time from zero; a frame without one follows the frame before it. `duration`: of the frame, 0 unknown. Called for both streams in the order in which they were decoded, so that a jump moves both alike.
+  std::int64_t place(std::optional<std::int64_t> ticks, std::int64_t duration, bool video);
+
+ private:
+  std::int64_t offset_;
+  bool jumps_;
+  std::optional<std::int64_t> next_video_;
+  std::optional<std::int64_t> next_audio_;
+};
+
+/// Which frames are kept when the source has more than the ladder's.
+class FrameLimiter {
+ public:
+  explicit FrameLimiter(double fps_max) : step_(90'000.0 / fps_max) {}
+  /// True when the frame at this time (rising) is kept.
+  bool keep(std::int64_t time);
+
+ private:
+  double step_;
+  double next_ = 0;
+  std::optional<std::int64_t> last_;
+};
+
+/// When a picture is shown, and how.
+struct Showing {
+  std::int64_t time = 0;
+  std::uint32_t duration = 0;
+  bool key = false;
+};
+
+/// Turns times of pictures into showings: a picture's duration is known when the next one comes.
+class Schedule {
+ public:
+  explicit Schedule(std::int64_t segment_ms) : segment_ticks_(segment_ms * 90) {}
+  /// The showings of the picture before, now that the next one is at `next`. The very first picture is shown from 0.
+  std::vector<Showing> until(std::int64_t next);
+  /// The showings of the last picture. @param duration  as its source said; 0 unknown: as the one before.
+  std::vector<Showing> end(std::int64_t duration);
+  [[nodiscard]] std::int64_t end_time() const { return end_; }
+
+ private:
+  std::vector<Showing> show(std::int64_t from, std::int64_t to);
+  std::int64_t segment_ticks_;
+  std::optional<std::int64_t> current_;
+  std::int64_t last_duration_ = 3'000;
+  std::int64_t next_cut_ = 0;
+  std::int64_t end_ = 0;
+};
+
+}  // namespace ribalta::transcode
