@@ -120,7 +120,7 @@ export const en = {
   'upload.state.failed': 'This did not work',
   'upload.pause': 'Pause',
   'upload.resume': 'Go on',
-  'upload.cancel': 'Cancel upload',
+  'upload.cancel': 'Cancel',
   'upload.remove': 'Remove from this list',
   'upload.watch': 'Watch',
   'upload.copyLink': 'Copy link',

@@ -31,6 +31,10 @@ export const locale = {
   get current(): Language {
     return language;
   },
+  /** For numbers and dates: the browser's own variant of the language, such as en-GB. */
+  get tag(): string {
+    return navigator.languages.find((tag) => tag.slice(0, 2).toLowerCase() === language) ?? language;
+  },
   choose(code: Language): void {
     language = code;
     document.documentElement.lang = code;

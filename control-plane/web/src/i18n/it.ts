@@ -122,7 +122,7 @@ export const it: Record<keyof typeof en, string> = {
   'upload.state.failed': 'Non ha funzionato',
   'upload.pause': 'Pausa',
   'upload.resume': 'Continua',
-  'upload.cancel': 'Annulla il caricamento',
+  'upload.cancel': 'Annulla',
   'upload.remove': 'Togli da questo elenco',
   'upload.watch': 'Guarda',
   'upload.copyLink': 'Copia il link',

@@ -16,7 +16,7 @@ export const lucia: Schemas['User'] = { id: '0123456789abcdef', name: 'lucia', c
 
 /** The n-th id: valid in the API's alphabet. */
 export function id(n: number): string {
-  return n.toString(32).replace(/[ilou]/g, 'z').padStart(16, '0');
+  return [...n.toString(32)].map((digit) => '0123456789abcdefghjkmnpqrstvwxyz'[parseInt(digit, 32)]).join('').padStart(16, '0');
 }
 
 export class FakeInstance {
