@@ -33,7 +33,7 @@ Result<void> Hub::restore() {
 }
 
 Result<void> Hub::restore_stream(const std::string& key) {
-  const Result<Bytes> bytes = node_.store->get(key, kRecordBytesMax);
+  const Result<Bytes> bytes = node_.store->get(key, kLiveRecordBytesMax);
   if (!bytes) return pass(bytes);
   Result<StreamRecord> record = parse_record(as_text(*bytes));
   if (!record) return pass(record);

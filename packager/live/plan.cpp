@@ -80,7 +80,7 @@ Rates measure(const std::vector<Chunk>& chunks) {
 
 Result<void> check_plan(const media::LadderPlan& plan) {
   if (plan.video.empty() && plan.audio.empty()) return fail(Code::malformed, "plan without tracks");
-  if (plan.video.size() + plan.audio.size() > kTracksMax) return fail(Code::limit, "plan: too many tracks");
+  if (plan.video.size() + plan.audio.size() > kLiveTracksMax) return fail(Code::limit, "plan: too many tracks");
   if (auto ok = in_range("segment_target_ms", plan.segment_target_ms, 500, 20'000); !ok) return ok;
   if (auto ok = in_range("target_duration_s", plan.target_duration_s, 1, 30); !ok) return ok;
   std::set<std::string> names;

@@ -17,12 +17,12 @@ namespace ribalta::packager {
 
 inline constexpr std::size_t kPlanBytesMax = 64 * 1024;
 /// Tracks of one stream, sources that are no rung included: a ladder has at most 6 rungs of video and 2 of audio.
-inline constexpr std::size_t kTracksMax = 16;
+inline constexpr std::size_t kLiveTracksMax = 16;
 /// With no plan this long after the first media, the source is published alone.
 inline constexpr std::chrono::seconds kPlanWait{5};
 
 /// @error malformed: not such JSON, another stream, a track twice, text that could not stand in a playlist; limit: values
-///        out of range, kPlanBytesMax, kTracksMax.
+///        out of range, kPlanBytesMax, kLiveTracksMax.
 Result<media::LadderPlan> parse_plan(std::string_view json, std::string_view stream);
 /// What a plan from anywhere (the wire, a record) must fulfil.
 Result<void> check_plan(const media::LadderPlan& plan);

@@ -19,7 +19,7 @@ constexpr std::string_view kComplete = "public, max-age=10";
 constexpr std::string_view kHls = "application/vnd.apple.mpegurl";
 constexpr std::string_view kDash = "application/dash+xml";
 /// A segment is read whole from the store: what a stream's memory may hold.
-constexpr std::uint64_t kSegmentBytesMax = 512 * 1024 * 1024;
+constexpr std::uint64_t kStoredSegmentBytesMax = 512 * 1024 * 1024;
 
 http::Fields fields_of(const StreamId& id, std::string_view type, std::string_view cache) {
   http::Fields fields;
@@ -145,7 +145,7 @@ Task<void> get_object(Exchange& exchange, Hub& hub, StreamId id, std::string tra
   if (found.exists && found.pieces.empty()) {
     ObjectStore* store = &hub.store();
     std::string key = live_key(id.view(), track, file);
-    auto read = [store, key] { return store->get(key, kSegmentBytesMax); };
+    auto read = [store, key] { return store->get(key, kStoredSegmentBytesMax); };
     Result<Bytes> bytes = co_await run_blocking(std::move(read));
     if (bytes) {
       found.pieces.push_back(std::make_shared<const Bytes>(std::move(*bytes)));

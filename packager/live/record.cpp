@@ -70,14 +70,14 @@ Result<void> check_rows(const StreamRecord& record) {
 std::string write_record(const StreamRecord& record) { return json_write(record); }
 
 Result<StreamRecord> parse_record(std::string_view json) {
-  if (json.size() > kRecordBytesMax) return fail(Code::limit, "record: bytes", json.size());
+  if (json.size() > kLiveRecordBytesMax) return fail(Code::limit, "record: bytes", json.size());
   Result<StreamRecord> record = json_read<StreamRecord>(json);
   if (!record) return record.error().in("record");
-  if (record->version != kRecordVersion) return fail(Code::unsupported, "record: version", record->version);
+  if (record->version != kLiveRecordVersion) return fail(Code::unsupported, "record: version", record->version);
   if (!is_id(record->stream)) return fail(Code::malformed, "record: not a stream's id");
   if (auto ok = check_plan(record->plan); !ok) return ok.error().in("record");
-  if (record->rows.size() > kRecordRowsMax) return fail(Code::limit, "record: segments", record->rows.size());
-  if (record->tracks.size() > kTracksMax) return fail(Code::limit, "record: tracks", record->tracks.size());
+  if (record->rows.size() > kLiveRecordRowsMax) return fail(Code::limit, "record: segments", record->rows.size());
+  if (record->tracks.size() > kLiveTracksMax) return fail(Code::limit, "record: tracks", record->tracks.size());
   for (const RecordTrack& track : record->tracks) {
     if (!is_track_name(track.track)) return fail(Code::malformed, "record: not a track's name");
     if (track.epoch < 0 || track.inits < 0 || track.inits > static_cast<std::int64_t>(kInitsMax)) {

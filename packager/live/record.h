@@ -15,9 +15,9 @@
 
 namespace ribalta::packager {
 
-inline constexpr std::size_t kRecordBytesMax = 8 * 1024 * 1024;
-inline constexpr std::size_t kRecordRowsMax = 2'000;
-inline constexpr std::int64_t kRecordVersion = 1;
+inline constexpr std::size_t kLiveRecordBytesMax = 8 * 1024 * 1024;
+inline constexpr std::size_t kLiveRecordRowsMax = 2'000;
+inline constexpr std::int64_t kLiveRecordVersion = 1;
 
 struct RecordPiece {
   std::int64_t state = 0;  ///< 0 undecided, 1 present (and stored), 2 gap; only a present piece has the fields below
@@ -59,7 +59,7 @@ struct RecordTrack {
 BOOST_DESCRIBE_STRUCT(RecordTrack, (), (track, source, epoch, inits, decode_time_durable))
 
 struct StreamRecord {
-  std::int64_t version = kRecordVersion;
+  std::int64_t version = kLiveRecordVersion;
   std::string stream;
   std::int64_t start_unix_ms = 0;   ///< the wall clock at time 0 of the stream
   bool ended = false;

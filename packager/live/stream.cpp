@@ -45,7 +45,7 @@ Result<std::shared_ptr<Writer>> LiveStream::begin_put(std::string_view track, Ep
   if (ended_) return fail(Code::closed, "the stream has ended");
   TrackState* state = find(track);
   if (state == nullptr) {
-    if (tracks_.size() >= kTracksMax) return fail(Code::limit, "tracks of the stream:", tracks_.size());
+    if (tracks_.size() >= kLiveTracksMax) return fail(Code::limit, "tracks of the stream:", tracks_.size());
     auto made = std::make_unique<TrackState>(std::string{track}, source, loop_);
     state = tracks_.emplace(track, std::move(made)).first->second.get();
   }

@@ -40,7 +40,7 @@ class LiveStream : public std::enable_shared_from_this<LiveStream> {
   Result<void> restore(const StreamRecord& record);
 
   // Writers.
-  /// @error conflict: the epoch; closed: ended; limit: kTracksMax; malformed: source here and rung there.
+  /// @error conflict: the epoch; closed: ended; limit: kLiveTracksMax; malformed: source here and rung there.
   Result<std::shared_ptr<Writer>> begin_put(std::string_view track, Epoch epoch, bool source,
                                             std::function<void(const Error&)> cut);
   /// Takes items in order. @error what TrackBuffer says; closed: ended; limit: memory of the stream.

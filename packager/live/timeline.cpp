@@ -6,13 +6,18 @@
 
 namespace ribalta::packager {
 
-void Timeline::resume(std::int64_t msn, std::int64_t period, Epoch period_epoch, MediaTime end) {
+void Timeline::resume(const Span& last, Epoch period_epoch) {
   assert(!started_);
-  msn_ = msn + 1;
-  period_ = period;
-  period_epoch_ = period_epoch;
-  end_ = end;
   started_ = true;
+  msn_ = last.msn + 1;
+  period_epoch_ = period_epoch;
+  if (last.ends_period) {
+    period_ = last.period + 1;
+    return;
+  }
+  period_ = last.period;
+  period_empty_ = false;
+  end_ = last.end;
 }
 
 void Timeline::source_changed(MediaTime at, Epoch epoch) {
@@ -91,7 +96,7 @@ std::vector<Span> Timeline::on_reference(const ReferenceChunk& chunk) {
     if (last_key_ && !period) key_interval_us_ = std::max<std::int64_t>(0, elapsed_us(*last_key_, at));
     if (period) {
       if (open_) close(closed, *end_, at, true);
-      ++period_;
+      if (!period_empty_) ++period_;
       begin_period(at);
     } else if (!started_) {
       begin_period(at);
@@ -99,6 +104,7 @@ std::vector<Span> Timeline::on_reference(const ReferenceChunk& chunk) {
       close(closed, at, at, false);
     }
     if (!open_) open_ = Open{at, true};
+    period_empty_ = false;
     started_ = true;
     last_key_ = at;
   }

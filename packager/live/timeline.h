@@ -51,8 +51,8 @@ class Timeline {
   };
   explicit Timeline(Settings settings) : settings_(settings) {}
 
-  /// Goes on where a record says that an earlier process stopped: after span `msn` of `period`, which ended at `end`.
-  void resume(std::int64_t msn, std::int64_t period, Epoch period_epoch, MediaTime end);
+  /// Goes on after the last span that a record has of an earlier process.
+  void resume(const Span& last, Epoch period_epoch);
 
   /// A source track begins under a publish epoch, or with another init segment, at `at`: the reference's next key frame
   /// from there begins a period. The same epoch in a second track means the same period.
@@ -86,6 +86,7 @@ class Timeline {
   std::int64_t msn_ = 0;     ///< of the open span, or the next
   std::int64_t period_ = 0;
   Epoch period_epoch_;
+  bool period_empty_ = true;  ///< no span of it was begun: what begins next needs no other number
   bool started_ = false;     ///< a first key frame was seen (by this process or by the one before)
   std::optional<MediaTime> period_start_;
   std::optional<Open> open_;

@@ -108,8 +108,9 @@ TEST_CASE("a reference that jumps ahead goes on in a new period at its next key 
 }
 
 TEST_CASE("after a restart the numbers go on; a key frame at the recorded end needs no new period") {
+  Span last{.msn = 41, .period = 3, .start = at_ms(98'000), .end = at_ms(100'000), .next_start = at_ms(100'000)};
   Timeline timeline({.segment_target_ms = 2'000, .target_duration_s = 2});
-  timeline.resume(41, 3, Epoch{2}, at_ms(100'000));
+  timeline.resume(last, Epoch{2});
   std::vector<Span> spans = run(timeline, 100'000, 102'040, 1'000);
   REQUIRE(spans.size() == 1);
   CHECK(spans[0].msn == 42);
@@ -117,8 +118,17 @@ TEST_CASE("after a restart the numbers go on; a key frame at the recorded end ne
   CHECK(spans[0].start == at_ms(100'000));
 
   Timeline late({.segment_target_ms = 2'000, .target_duration_s = 2});
-  late.resume(41, 3, Epoch{2}, at_ms(100'000));
+  late.resume(last, Epoch{2});
   spans = run(late, 104'000, 106'040, 1'000);
+  REQUIRE(spans.size() == 1);
+  CHECK(spans[0].period == 4);
+
+  // What was recorded last had ended its period: the next one has begun, and is not counted twice.
+  last.ends_period = true;
+  Timeline ended({.segment_target_ms = 2'000, .target_duration_s = 2});
+  ended.resume(last, Epoch{2});
+  ended.source_changed(at_ms(101'000), Epoch{3});
+  spans = run(ended, 101'000, 103'040, 1'000);
   REQUIRE(spans.size() == 1);
   CHECK(spans[0].period == 4);
 }

@@ -246,8 +246,7 @@ void Window::restore(Restored restored, Instant now) {
     row.closed_at = now;
     rows_.push_back(std::move(row));
   }
-  const Span& last = rows_.back().span;
-  timeline_->resume(last.msn, last.period, restored.period_epoch, last.end);
+  timeline_->resume(rows_.back().span, restored.period_epoch);
   announced_ = restored.announced;
   periods_assigned_ = restored.announced;
   first_listed_ = restored.first_listed;
