@@ -108,8 +108,8 @@ void Lookups::redis_message(std::string_view channel, std::string_view text) {
     ngx_log_error(NGX_LOG_WARN, log_, 0, "ribalta: purge: %s", tag.error().message.c_str());
     return;
   }
-  count(zone_.counters().purges);
   zone_.purge(*tag);
+  count(zone_.counters().purges);
 }
 
 }  // namespace ribalta::edge

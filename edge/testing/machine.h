@@ -1,0 +1,106 @@
+// A machine for tests of the edge: nginx with the real configuration and module, Redis, origins, an API; each in a
+// folder of its own, each can be stopped, killed and started again. Sockets only, so that runs don't collide.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/http/client.h"
+#include "core/http/server.h"
+#include "core/testing/run.h"
+#include "core/tokens.h"
+
+namespace ribalta::edge::testing {
+
+/// Tries until it is so; false after 20 s. For what other processes do, which send no event.
+bool until(const std::function<bool()>& condition);
+
+/// A child process that dies with the test.
+class Process {
+ public:
+  explicit Process(std::vector<std::string> command);
+  ~Process() { kill_and_wait(9); }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  void signal(int number) const;
+  void kill_and_wait(int number);
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] std::vector<pid_t> children() const;
+
+ private:
+  pid_t pid_ = -1;
+};
+
+/// An origin (or API) that answers everything and remembers what it was asked. The body begins with its name.
+///   …missing…: 404     …slow…: after 300 ms     …short.m3u8: max-age=1     …none…: without Cache-Control
+class Origin {
+ public:
+  Origin(LoopPool& loops, std::string socket, std::string name);
+  ~Origin();
+  Origin(const Origin&) = delete;
+  Origin& operator=(const Origin&) = delete;
+  [[nodiscard]] std::string address() const { return "unix:" + socket_; }
+  [[nodiscard]] std::vector<http::RequestHead> requests() const;
+  [[nodiscard]] std::size_t count(std::string_view in_target) const;
+  [[nodiscard]] http::RequestHead last() const;
+
+ private:
+  Task<void> answer(http::Exchange& exchange);
+  std::string socket_;
+  std::string name_;
+  mutable std::mutex mutex_;
+  std::vector<http::RequestHead> requests_;
+  std::unique_ptr<http::Server> server_;
+};
+
+class Machine {
+ public:
+  Machine();
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  http::Response get(std::string target, http::Fields fields = {}) {
+    return ask("GET", std::move(target), std::move(fields));
+  }
+  http::Response ask(std::string method, std::string target, http::Fields fields = {}, std::string body = {});
+  /// All at once; an answer that did not come has status 0.
+  std::vector<http::Response> get_many(const std::vector<std::string>& targets);
+  /// From the socket for this machine alone.
+  std::string status(const std::string& page);
+  std::uint64_t metric(const std::string& line_start);
+
+  void start_redis();
+  void start_nginx();
+  void set(const std::string& key, const std::string& value);
+  void publish(const std::string& tag);
+  void publish_purge(const std::string& tag);
+  /// Until every worker has a connection to Redis, and the one for purges stands.
+  void wait_for_redis();
+
+  std::string token(std::string_view prefix, std::int64_t expires_in_s = 3'600) const;
+  [[nodiscard]] std::string log(const std::string& name) const;
+  [[nodiscard]] std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
+
+  ribalta::testing::TemporaryFolder folder_;
+  LoopPool loops{2};
+  std::unique_ptr<Process> redis;
+  std::unique_ptr<Process> nginx;
+  std::unique_ptr<Origin> packager;  ///< the default origin
+  std::unique_ptr<Origin> other;
+  std::unique_ptr<Origin> api;
+
+ private:
+  void write_configuration() const;
+  std::string redis_command(const std::vector<std::string>& words);
+  TokenKey key_{.id = "k1", .secret = std::string(32, 'k')};
+};
+
+}  // namespace ribalta::edge::testing
