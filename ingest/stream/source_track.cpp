@@ -98,10 +98,11 @@ void VideoSource::write(std::int64_t decode_end) {
   assert(waiting_ && decode_end > waiting_->decode_time);
   const Waiting frame = std::move(*waiting_);
   waiting_.reset();
+  if (decode_end - frame.decode_time > kDurationMax) decode_end = frame.decode_time + duration_;
   const std::int64_t duration = decode_end - frame.decode_time;
-  if (duration <= kDurationMax) duration_ = duration;
+  if (duration <= kStepMaxMs * kTicksPerMs) duration_ = duration;
   const media::Sample sample{.dts = frame.decode_time,
-                             .duration = static_cast<std::uint32_t>(std::min<std::int64_t>(duration, UINT32_MAX)),
+                             .duration = static_cast<std::uint32_t>(duration),
                              .cts_offset = frame.composition,
                              .sync = frame.key,
                              .data = frame.data};

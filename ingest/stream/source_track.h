@@ -19,8 +19,8 @@ namespace ribalta::ingest {
 
 /// AAC packets in one audio chunk: 43 ms at 48 kHz, a tenth of which would be boxes with one packet each.
 inline constexpr std::size_t kAudioChunkPackets = 2;
-/// A frame shown longer than this is no frame rate; the duration of the last frame before an end is at most this.
-inline constexpr std::int64_t kFrameDurationMaxMs = 1'000;
+/// A frame is shown until the next one comes, up to this; then there is a hole, which the packager makes a period of.
+inline constexpr std::int64_t kFrameDurationMaxMs = kJumpForwardMs;
 
 /// What both sides count, for health and the source report.
 struct TrackCounts {
