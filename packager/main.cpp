@@ -6,20 +6,24 @@
 #include "packager/config.h"
 #include "packager/live/hub.h"
 #include "packager/live/routes.h"
+#include "packager/vod/vod_service.h"
 
 int main(int argc, char** argv) {
   using namespace ribalta;
   using namespace ribalta::packager;
   PackagerConfig config;
   std::optional<Hub> hub;
+  std::optional<VodService> videos;
   const Role role{
       .name = "packager",
       .read_config = [&config](ConfigReader& reader) { read_packager_config(reader, config); },
-      .start = [&config, &hub](Node& node, http::Router& router) -> Result<void> {
+      .start = [&config, &hub, &videos](Node& node, http::Router& router) -> Result<void> {
         hub.emplace(node, config.live);
         if (auto restored = hub->restore(); !restored) return restored;
         add_bus_routes(router, node, *hub);
         add_playback_routes(router, *hub);
+        videos.emplace(*node.store, VodOptions{.node_secret = node.node_secret}, node.metrics);
+        add_vod_routes(router, *videos);
         hub->start();
         return {};
       },

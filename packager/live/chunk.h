@@ -29,6 +29,7 @@ struct Chunk {
   std::int64_t duration = 0;           ///< of all its frames
   std::int64_t presentation_time = 0;  ///< the earliest of its frames
   bool key = false;                    ///< decoding can begin here
+  bool init_repeated = false;          ///< its writer sent the init segment again before it: a source's new period
   Epoch epoch;
   SharedInit init;
 

@@ -126,6 +126,7 @@ class Origin {
     clients_.stop(std::chrono::milliseconds{0});
     node_.loops->stop(std::chrono::milliseconds{0});
     server_.reset();
+    tcp_.reset();
   }
   Origin(const Origin&) = delete;
   Origin& operator=(const Origin&) = delete;
@@ -164,6 +165,14 @@ class Origin {
     return std::move(*upload);
   }
   [[nodiscard]] const http::Address& address() const { return address_; }
+  /// Also on TCP, for players that know no Unix sockets: `http://127.0.0.1:PORT`.
+  std::string url() {
+    if (!tcp_) {
+      const http::Address any{.host = "127.0.0.1", .port = 0};
+      tcp_ = http::Server::listen(*node_.loops, any, router_.handler(), {}, &node_.metrics).value();
+    }
+    return "http://127.0.0.1:" + std::to_string(tcp_->port());
+  }
   [[nodiscard]] std::string health() const { return hub_->health(); }
   [[nodiscard]] std::string metrics() const { return node_.metrics.text(); }
 
@@ -175,6 +184,7 @@ class Origin {
   http::Router router_;
   std::optional<Hub> hub_;
   std::unique_ptr<http::Server> server_;
+  std::unique_ptr<http::Server> tcp_;
 };
 
 /// A track's bytes, frame by frame: one chunk a frame, contents that tell track and time apart.

@@ -54,8 +54,8 @@ class Timeline {
   /// Goes on after the last span that a record has of an earlier process.
   void resume(const Span& last, Epoch period_epoch);
 
-  /// A source track begins under a publish epoch, or with another init segment, at `at`: the reference's next key frame
-  /// from there begins a period. The same epoch in a second track means the same period.
+  /// A source track begins under a publish epoch, or its init segment came again or changed, at `at`: the reference's next
+  /// key frame from there begins a period. The same epoch in a second track means the same period.
   void source_changed(MediaTime at, Epoch epoch);
 
   /// @return the spans that this chunk closes: mostly none or one; more when no key frame came for too long.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "packager/live/timeline.h"
 
@@ -50,6 +51,7 @@ Result<void> TrackBuffer::set_init(WriterState& writer, const media::TrackConfig
     init_ = std::make_shared<const InitSegment>(std::move(init));
     inits_.push_back(init_);
   }
+  if (writer.init) writer.init_repeated = true;
   writer.init = init_;
   return {};
 }
@@ -89,6 +91,7 @@ Result<std::optional<Chunk>> TrackBuffer::append(WriterState& writer, Incoming i
   chunk.duration = incoming.duration;
   chunk.presentation_time = incoming.presentation_time;
   chunk.key = incoming.key;
+  chunk.init_repeated = std::exchange(writer.init_repeated, false);
   chunk.epoch = writer.epoch;
   chunk.init = writer.init;
   if (!durable_) durable_ = chunk.decode_time;
@@ -152,7 +155,7 @@ TrackBuffer::Batch TrackBuffer::read(Cursor& cursor) const {
   }
   while (cursor.next < end && batch.pieces.size() < kBatchChunks) {
     const Chunk& chunk = ring_[cursor.next - ring_first_];
-    if (chunk.epoch != cursor.epoch_sent || chunk.init->number != cursor.init_sent) {
+    if (chunk.epoch != cursor.epoch_sent || chunk.init->number != cursor.init_sent || chunk.init_repeated) {
       batch.pieces.push_back(chunk.init->bytes);
       cursor.epoch_sent = chunk.epoch;
       cursor.init_sent = chunk.init->number;

@@ -38,6 +38,7 @@ struct WriterState {
   SharedInit init;
   bool resuming = true;       ///< until its first new chunk: what is held already is dropped, not refused
   std::optional<std::int64_t> last_decode_time;
+  bool init_repeated = false; ///< since its newest chunk that was taken
 };
 
 class TrackBuffer {

@@ -128,6 +128,21 @@ TEST_CASE("a live reader begins with the init segment and the newest key frame, 
   CHECK_FALSE(batch.skipped);
 }
 
+TEST_CASE("an init segment that a writer repeats reaches readers where it stood") {
+  TrackBuffer track("src-v", true);
+  WriterState state = writer(track, 1);
+  append(track, state, 0, 2);
+  const SharedInit init = track.init();
+  REQUIRE(track.set_init(state, init->config, init->bytes));
+  append(track, state, 2, 2);
+  TrackBuffer::Cursor cursor;
+  cursor.from_start = true;
+  const auto batch = track.read(cursor);
+  REQUIRE(batch.pieces.size() == 6);
+  CHECK(*batch.pieces[3] == *init->bytes);
+  CHECK(track.inits().size() == 1);
+}
+
 TEST_CASE("a reader from the start gets all that is held; one that falls behind goes on from the newest key frame") {
   TrackBuffer track("src-v", true);
   WriterState state = writer(track, 1);

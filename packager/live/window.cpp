@@ -50,7 +50,7 @@ void Window::take(std::string_view track, bool source, const Chunk& chunk, Insta
   if (source) {
     const std::pair<Epoch, std::int64_t> writing{chunk.epoch, chunk.init->number};
     const auto before = sources_.find(track);
-    const bool changed = before == sources_.end() || before->second != writing;
+    const bool changed = before == sources_.end() || before->second != writing || chunk.init_repeated;
     if (changed) timeline_->source_changed(chunk.presentation(), chunk.epoch);
     sources_.insert_or_assign(std::string{track}, writing);
   }

@@ -105,6 +105,24 @@ TEST_CASE("a publisher who comes back: one discontinuity, at the same number in 
   CHECK(count(mpd, "presentationTimeOffset=\"1395000\"") == 2);
 }
 
+TEST_CASE("a source that sends its init segment again begins a period, though nothing else changed") {
+  Window window({});
+  Feeder feeder(window);
+  window.set_plan(make_plan(), feeder.now);
+  feeder.video({.name = "src-v", .source = true}, 0, 75);
+  feeder.audio("src-a", true, 0, 2.5);
+  const SharedInit init = testing::make_init(media::TrackKind::video);
+  Chunk again = testing::make_chunk(init, 75 * testing::kFrame, testing::kFrame, true);
+  again.init_repeated = true;
+  feeder.push("src-v", true, again);
+  feeder.video({.name = "src-v", .source = true}, 76, 136, 75);
+  feeder.audio("src-a", true, 2.5, 5);
+  feeder.announce();
+  REQUIRE(window.announced() == 2);
+  CHECK(window.find(1)->span.end.ticks == 75 * testing::kFrame);
+  CHECK(window.find(2)->span.period == 1);
+}
+
 TEST_CASE("a worker that takes a rung over makes no discontinuity; DASH begins a Period, since the name changes") {
   Window window({});
   Feeder feeder(window);
