@@ -2,16 +2,9 @@
 // out, and said so.
 #include <doctest/doctest.h>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/write.hpp>
 #include <csignal>
-#include <future>
 
-#include "core/json.h"
-#include "ingest/rtmp/testing/publisher.h"
-#include "ingest/testing/fakes.h"
+#include "ingest/testing/house.h"
 
 using namespace ribalta;
 using namespace ribalta::ingest;
@@ -19,71 +12,6 @@ using namespace ribalta::ingest::testing;
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr std::string_view kStream = "0123456789abcdef";
-
-/// The door with its two neighbours.
-struct House {
-  TemporaryFolder folder;
-  LoopPool loops{2};
-  Metrics metrics;
-  FakePackager packager{loops, folder.path() / "packager.sock"};
-  FakeControl control{loops, folder.path() / "control.sock", [this](const FakeCall& call) { return answer(call); }};
-  Rooms rooms{http::Address{.unix_path = (folder.path() / "control.sock").string()},
-              http::Address{.unix_path = (folder.path() / "packager.sock").string()}, "secret of the test",
-              NodeId::random()};
-  KeyMemory memory{folder.path() / "keys.json", "secret of the test"};
-  Registry registry;
-  std::unique_ptr<Door> door;
-  std::atomic<int> epoch = 0;
-  std::atomic<std::int64_t> start_unix_ms = 0;
-
-  explicit House(IngestConfig config = {}) {
-    config.rtmp_port = 0;
-    config.rtmps_port = 0;
-    const PublisherContext publishers{rooms, memory, metrics.counter("a", ""), metrics.counter("b", ""),
-                                      metrics.counter("c", "")};
-    const DoorContext context{publishers, registry, metrics.counter("d", ""), metrics.counter("e", ""),
-                              metrics.gauge("f", "")};
-    auto opened = Door::open(loops, config, context);
-    REQUIRE(opened.has_value());
-    door = std::move(*opened);
-    loops.start();
-  }
-  ~House() { loops.stop(2s); }
-
-  http::Response answer(const FakeCall& call) {
-    if (call.path == "/internal/v1/publish") {
-      if (call.body.find("\"good\"") == std::string::npos) {
-        return http::Response::error(403, "wrong_key", "The stream key is wrong, says the test.");
-      }
-      const int next = ++epoch;
-      if (next == 1) start_unix_ms = to_unix_ms(wall_now());
-      return http::Response::json(200, "{\"stream\":\"" + std::string{kStream} +
-                                           "\",\"epoch\":" + std::to_string(next) +
-                                           ",\"user\":\"u\",\"resumed\":" + (next > 1 ? "true" : "false") +
-                                           ",\"start_unix_ms\":" + std::to_string(start_unix_ms) + "}");
-    }
-    if (call.path.find("/heartbeat") != std::string::npos) return http::Response::json(200, R"({"action":"go"})");
-    return http::Response::json(200, "{}");
-  }
-
-  std::string url(std::string_view key) const {
-    return "rtmp://127.0.0.1:" + std::to_string(door->rtmp_port()) + "/live/" + std::string{key};
-  }
-  FakeTrack track(std::string_view name) { return packager.tracks()[std::string{kStream} + "/" + std::string{name}]; }
-  bool wait_chunks(std::size_t video, std::size_t audio, std::chrono::milliseconds limit = 30s) {
-    return packager.wait_for(
-        [&](const auto& tracks) {
-          const auto count = [&](std::string_view name) {
-            const auto found = tracks.find(std::string{kStream} + "/" + std::string{name});
-            return found == tracks.end() ? 0 : found->second.chunks.size();
-          };
-          return count("src-v") >= video && count("src-a") >= audio;
-        },
-        limit);
-  }
-};
 
 std::vector<std::string> ffmpeg(const std::string& url, const std::string& seconds, bool video = true,
                                 bool audio = true) {
@@ -144,4 +72,180 @@ TEST_CASE("live: FFmpeg's picture and sound arrive whole on one timeline, with a
   for (const FakeCall& call : house.control.calls("")) {
     if (call.path != "/internal/v1/publish") CHECK(call.body.find("good") == std::string::npos);
   }
+}
+
+TEST_CASE("live: GStreamer's two RTMP sinks are taken too") {
+  for (const std::string sink : {"rtmp2sink", "rtmpsink"}) {
+    if (std::system(("gst-inspect-1.0 " + sink + " > /dev/null 2>&1").c_str()) != 0) {
+      MESSAGE("left out: GStreamer's " << sink << " is not installed");
+      continue;
+    }
+    House house;
+    Process publisher{{"gst-launch-1.0",
+                       "-e",
+                       "videotestsrc",
+                       "is-live=true",
+                       "num-buffers=60",
+                       "!",
+                       "video/x-raw,width=320,height=180,framerate=30/1",
+                       "!",
+                       "x264enc",
+                       "speed-preset=ultrafast",
+                       "tune=zerolatency",
+                       "key-int-max=30",
+                       "!",
+                       "video/x-h264,profile=main",
+                       "!",
+                       "flvmux",
+                       "name=mux",
+                       "streamable=true",
+                       "!",
+                       sink,
+                       "location=" + house.url("good"),
+                       "audiotestsrc",
+                       "is-live=true",
+                       "num-buffers=80",
+                       "!",
+                       "voaacenc",
+                       "!",
+                       "mux."},
+                      house.folder.path() / "gst.log"};
+    CHECK(publisher.wait() == 0);
+    CHECK_MESSAGE(house.wait_chunks(58, 20), sink << ": " << publisher.log());
+    check_whole(house.track("src-v"));
+    check_whole(house.track("src-a"));
+  }
+}
+
+TEST_CASE("live: sound alone and picture alone are streams too") {
+  if (!is_installed("ffmpeg")) return;
+  {
+    House house;
+    Process publisher{ffmpeg(house.url("good"), "5", false, true), house.folder.path() / "ffmpeg.log"};
+    CHECK(house.control.wait_for("/source", [](const auto& calls) { return !calls.empty(); }, 20s));
+    CHECK(house.control.calls("/source").at(0).body.find("\"video\"") == std::string::npos);
+    CHECK(publisher.wait() == 0);
+    check_whole(house.track("src-a"));
+    CHECK(house.track("src-v").chunks.empty());
+  }
+  House house;
+  Process publisher{ffmpeg(house.url("good"), "2", true, false), house.folder.path() / "ffmpeg.log"};
+  CHECK(publisher.wait() == 0);
+  CHECK(house.wait_chunks(59, 0));
+  check_whole(house.track("src-v"));
+}
+
+TEST_CASE("live: a publisher who comes back goes on with the same tracks at the distance of the wall clock") {
+  if (!is_installed("ffmpeg")) return;
+  House house;
+  {
+    Process publisher{ffmpeg(house.url("good"), "60"), house.folder.path() / "ffmpeg.log"};
+    REQUIRE(house.wait_chunks(40, 20));
+    publisher.signal(SIGKILL);
+    publisher.wait();
+  }
+  CHECK(house.control.wait_for(
+      "/heartbeat",
+      [](const auto& calls) { return !calls.empty() && calls.back().body.find("interrupted") != std::string::npos; },
+      10s));
+  const std::size_t before = house.track("src-v").chunks.size();
+  Process again{ffmpeg(house.url("good"), "3"), house.folder.path() / "ffmpeg2.log"};
+  CHECK(again.wait() == 0);
+  REQUIRE(house.wait_chunks(before + 80, 40));
+  const FakeTrack video = house.track("src-v");
+  check_whole(video);
+  check_whole(house.track("src-a"));
+  std::size_t second = 0;
+  while (second < video.chunks.size() && video.chunks[second].epoch == 1) ++second;
+  REQUIRE(second < video.chunks.size());
+  CHECK(video.chunks[second].epoch == 2);
+  CHECK(video.chunks[second].key);
+  CHECK(video.chunks[second].decode_time > video.chunks[second - 1].decode_end);  // the interruption is there
+}
+
+TEST_CASE("live: a packager that restarts gets everything from its head again, without a hole") {
+  if (!is_installed("ffmpeg")) return;
+  House house;
+  Process publisher{ffmpeg(house.url("good"), "6"), house.folder.path() / "ffmpeg.log"};
+  REQUIRE(house.wait_chunks(70, 30));
+  house.packager.restart();
+  CHECK(publisher.wait() == 0);
+  CHECK(house.wait_chunks(179, 120));
+  for (const char* name : {"src-v", "src-a"}) {
+    const FakeTrack track = house.track(name);
+    check_whole(track);
+    CHECK(track.puts == 2);
+    for (std::size_t i = 1; i < track.chunks.size(); ++i)
+      REQUIRE(track.chunks[i].decode_time == track.chunks[i - 1].decode_end);
+  }
+}
+
+TEST_CASE("live: a packager that is away for a moment loses nothing") {
+  if (!is_installed("ffmpeg")) return;
+  House house;
+  house.packager.refuse(503);
+  Process publisher{ffmpeg(house.url("good"), "4"), house.folder.path() / "ffmpeg.log"};
+  CHECK(house.packager.wait_for(
+      [](const auto& tracks) { return tracks.size() == 2 && tracks.begin()->second.puts > 3; }, 20s));
+  house.packager.refuse(0);
+  CHECK(publisher.wait() == 0);
+  CHECK(house.wait_chunks(120, 80));
+  check_whole(house.track("src-v"));
+  CHECK(house.track("src-v").chunks.front().decode_time == 0);
+}
+
+TEST_CASE("live: a publisher whose epoch is overtaken is told and closed") {
+  if (!is_installed("ffmpeg")) return;
+  House house;
+  Process publisher{ffmpeg(house.url("good"), "60"), house.folder.path() / "ffmpeg.log"};
+  REQUIRE(house.wait_chunks(20, 10));
+  house.packager.refuse(409);
+  house.packager.restart();
+  publisher.wait();  // it would go on for a minute
+  CHECK(house.registry.all().empty());
+}
+
+TEST_CASE("live: the control plane ends a stream through a heartbeat") {
+  if (!is_installed("ffmpeg")) return;
+  House house;
+  house.control.answer_with([&house](const FakeCall& call) {
+    if (call.path.find("/heartbeat") != std::string::npos) return http::Response::json(200, R"({"action":"end"})");
+    return house.answer(call);
+  });
+  Process publisher{ffmpeg(house.url("good"), "60"), house.folder.path() / "ffmpeg.log"};
+  publisher.wait();
+  CHECK(house.control.calls("/publish").size() == 1);
+}
+
+TEST_CASE("live: while the control plane is down, a key that it accepted may go on, another may not") {
+  if (!is_installed("ffmpeg")) return;
+  House house;
+  {
+    Process publisher{ffmpeg(house.url("good"), "1"), house.folder.path() / "ffmpeg.log"};
+    CHECK(publisher.wait() == 0);
+  }
+  REQUIRE(house.wait_chunks(29, 10));
+  house.control.answer_with([](const FakeCall&) { return http::Response::text(503, "down"); });
+  Process again{ffmpeg(house.url("good"), "1"), house.folder.path() / "ffmpeg2.log"};
+  CHECK(again.wait() == 0);
+  CHECK(house.wait_chunks(58, 20));
+  CHECK(house.track("src-v").chunks.back().epoch == 2);
+  Process stranger{ffmpeg(house.url("unknown"), "1"), house.folder.path() / "ffmpeg3.log"};
+  CHECK(stranger.wait() != 0);
+}
+
+TEST_CASE("live: RTMPS, with a certificate") {
+  if (!is_installed("ffmpeg") || !is_installed("openssl")) return;
+  const TemporaryFolder folder;
+  const std::string cert = (folder.path() / "cert.pem").string();
+  const std::string key = (folder.path() / "key.pem").string();
+  REQUIRE(std::system(("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout " + key +
+                       " -out " + cert + " 2>/dev/null")
+                          .c_str()) == 0);
+  House house{IngestConfig{.tls_cert = cert, .tls_key = key}};
+  Process publisher{ffmpeg("rtmps://127.0.0.1:" + std::to_string(house.door->rtmps_port()) + "/live/good", "2"),
+                    house.folder.path() / "ffmpeg.log"};
+  CHECK(publisher.wait() == 0);
+  CHECK(house.wait_chunks(59, 30));
+  check_whole(house.track("src-v"));
 }
