@@ -38,7 +38,10 @@ std::size_t count_lines(const std::string& text) { return static_cast<std::size_
 std::string frames_of(const std::string& input, const std::string& map) {
   return output_of("ffmpeg -v error -i '" + input + "' -map 0:" + map + " -f framehash -hash md5 - | grep -v '^#' | sed 's/.*, *//'");
 }
-std::string problems_of(const std::string& input) { return output_of("ffmpeg -v warning -i '" + input + "' -vsync passthrough -f null - 2>&1"); }
+/// What FFmpeg complains of while it reads and decodes everything.
+std::string problems_of(const std::string& input) {
+  return output_of("ffmpeg -v warning -i '" + input + "' -f framehash -y /dev/null 2>&1");
+}
 
 }  // namespace
 
