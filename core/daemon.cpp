@@ -1,0 +1,258 @@
+#include "core/daemon.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <iostream>
+#include <iterator>
+#include <thread>
+
+#include "core/log.h"
+
+namespace ribalta {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A loop that is late by more than this has been held up by something that should have been elsewhere.
+constexpr std::chrono::milliseconds kLoopLagMax{50};
+constexpr std::chrono::milliseconds kLoopLagEvery{100};
+/// How long loops may take to come to rest after a drain, before what is left is cut.
+constexpr std::chrono::milliseconds kRest{2'000};
+constexpr std::chrono::milliseconds kReadyAgain{50};
+/// 32 random bytes as hexadecimal digits; a shorter secret can be guessed.
+constexpr std::size_t kNodeSecretCharsMin = 32;
+constexpr std::size_t kNodeSecretCharsMax = 1024;
+
+struct Flags {
+  std::string config_file;
+  bool check = false;
+};
+
+Result<NodeConfig> read_configuration(const Role& role, const std::string& file) {
+  Result<ConfigReader> reader = ConfigReader::open(file);
+  if (!reader) return pass(reader);
+  Result<NodeConfig> node = read_node_config(*reader, role.name);
+  if (role.read_config) role.read_config(*reader);
+  // The file's own complaints first: they have lines.
+  const Result<void> finished = reader->finish();
+  if (!finished) return pass(finished);
+  if (!node) return node.error().in(file);
+  return node;
+}
+
+Result<std::string> read_secret(const std::string& file) {
+  std::ifstream stream{file, std::ios::binary};
+  if (!stream) return fail(Code::not_found, "node.secret_file: can't be read (scripts/up makes it):", file);
+  std::string secret(kNodeSecretCharsMax + 1, '\0');
+  stream.read(secret.data(), static_cast<std::streamsize>(secret.size()));
+  secret.resize(static_cast<std::size_t>(stream.gcount()));
+  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r' || secret.back() == ' ')) secret.pop_back();
+  if (secret.size() < kNodeSecretCharsMin) return fail(Code::malformed, "node.secret_file: under 32 characters:", file);
+  if (secret.size() > kNodeSecretCharsMax) return fail(Code::limit, "node.secret_file: over 1024 characters:", file);
+  return secret;
+}
+
+/// What runs beside the role: its health asked on loop 0, the loops' lag, readiness, the signal.
+class Running {
+ public:
+  Running(const Role& role, Node& node) : role_(role), node_(node), signals_(node.loops->loop(0), SIGTERM, SIGINT) {}
+
+  Result<void> start();
+  /// Waits for the signal and for the drain after it.
+  void wait_until_stopped() { stopped_.get_future().wait(); }
+  void end();
+
+ private:
+  Task<std::string> health();
+  Task<void> answer_health(http::Exchange& exchange);
+  Task<void> answer_metrics(http::Exchange& exchange);
+  Task<void> watch_lag(std::size_t shard);
+  Task<void> tell_readiness(int descriptor);
+  Task<void> wait_for_signal();
+
+  const Role& role_;
+  Node& node_;
+  asio::signal_set signals_;
+  std::unique_ptr<http::Server> server_;
+  std::atomic<bool> stopping_{false};
+  std::promise<void> stopped_;
+};
+
+Task<std::string> Running::health() {
+  std::string wrong;
+  if (stopping_) {
+    wrong = "stopping";
+  } else if (role_.health) {
+    wrong = role_.health();
+  }
+  co_return wrong;
+}
+
+Task<void> Running::answer_health(http::Exchange& exchange) {
+  // A role's health is asked on loop 0 alone, wherever the question came in.
+  const std::string wrong = co_await asio::co_spawn(node_.loops->loop(0), health(), asio::use_awaitable);
+  http::Response response = wrong.empty() ? http::Response::text(200, "ok\n") : http::Response::text(503, wrong + "\n");
+  response.fields.set("Cache-Control", "no-store");
+  co_await exchange.respond(std::move(response));
+}
+
+Task<void> Running::answer_metrics(http::Exchange& exchange) {
+  std::string text = node_.metrics.text();
+  http::Response response{200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, std::move(text)};
+  co_await exchange.respond(std::move(response));
+}
+
+Task<void> Running::watch_lag(std::size_t shard) {
+  const MetricLabels labels{{"loop", std::to_string(shard)}};
+  Gauge& lag = node_.metrics.gauge("ribalta_loop_lag_seconds", "How late the event loop woke last", labels);
+  Counter& late = node_.metrics.counter("ribalta_loop_late_total", "Times that the event loop woke over 50 ms late", labels);
+  while (!stopping_) {
+    const auto due = std::chrono::steady_clock::now() + kLoopLagEvery;
+    co_await sleep_for(kLoopLagEvery);
+    const auto behind = std::chrono::steady_clock::now() - due;
+    lag.set(std::chrono::duration<double>(behind).count());
+    if (behind > kLoopLagMax) late.add();
+  }
+}
+
+/// s6's readiness protocol: a newline on the descriptor, which is then closed.
+Task<void> Running::tell_readiness(int descriptor) {
+  std::string said;
+  while (!stopping_) {
+    const std::string wrong = co_await health();
+    if (wrong.empty()) {
+      log_info("ready", {{"node", node_.id.view()}});
+      if (descriptor >= 0 && ::write(descriptor, "\n", 1) != 1) log_warning("nobody reads the readiness", {});
+      break;
+    }
+    if (wrong != said) log_info("not ready yet", {{"reason", wrong}});
+    said = wrong;
+    co_await sleep_for(kReadyAgain);
+  }
+  if (descriptor >= 0) ::close(descriptor);
+}
+
+Task<void> Running::wait_for_signal() {
+  const auto [error, signal] = co_await signals_.async_wait(kTuple);
+  // A second signal ends the process where it stands.
+  boost::system::error_code ignored;
+  signals_.clear(ignored);
+  std::signal(SIGTERM, SIG_DFL);
+  std::signal(SIGINT, SIG_DFL);
+  log_info("stopping", {{"signal", error ? 0 : signal}});
+  stopping_ = true;
+  server_->drain();
+  if (role_.drain) {
+    try {
+      co_await role_.drain(role_.drain_deadline);
+    } catch (const std::exception& exception) {
+      log_error("drain ended by an exception", {{"what", exception.what()}});
+    }
+  }
+  node_.subscriber->close();
+  node_.redis->close();
+  stopped_.set_value();
+}
+
+Result<void> Running::start() {
+  http::Router router;
+  router.add("GET", "/healthz", [this](http::Exchange& exchange, const http::Router::Parameters&) {
+    return answer_health(exchange);
+  });
+  router.add("GET", "/metrics", [this](http::Exchange& exchange, const http::Router::Parameters&) {
+    return answer_metrics(exchange);
+  });
+  const Result<void> started = role_.start(node_, router);
+  if (!started) return started;
+
+  const http::Address address{.unix_path = node_.config.run / (role_.name + ".sock")};
+  auto server = http::Server::listen(*node_.loops, address, router.handler(), role_.limits, &node_.metrics);
+  if (!server) return pass(server);
+  server_ = std::move(*server);
+  for (std::size_t i = 0; i < node_.loops->size(); ++i) spawn(node_.loops->loop(i), "loop lag", watch_lag(i));
+  spawn(node_.loops->loop(0), "signal", wait_for_signal());
+
+  int descriptor = -1;
+  if (const char* text = std::getenv("RIBALTA_READY_FD")) {  // NOLINT(concurrency-mt-unsafe): before any thread
+    const std::string_view number{text};
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), descriptor);
+    if (error != std::errc{} || end != number.data() + number.size() || descriptor < 0) {
+      return fail(Code::malformed, "RIBALTA_READY_FD: not a descriptor:", number);
+    }
+  }
+  spawn(node_.loops->loop(0), "readiness", tell_readiness(descriptor));
+  return {};
+}
+
+void Running::end() {
+  node_.loops->stop(kRest);
+  log_info("stopped", {});
+}
+
+Result<void> prepare(Node& node) {
+  const Result<std::string> secret = read_secret(node.config.node_secret_file);
+  if (!secret) return pass(secret);
+  node.node_secret = *secret;
+  std::error_code error;
+  fs::create_directories(node.config.run, error);
+  if (error) return fail(Code::io, "node.run " + node.config.run.string() + ":", error.message());
+  Result<std::unique_ptr<ObjectStore>> store = open_folder_store(node.config.store);
+  if (!store) return store.error().in("store.folder");
+  node.store = std::move(*store);
+  node.loops = std::make_unique<LoopPool>(std::max(1U, std::thread::hardware_concurrency()));
+  node.redis = redis::Client::create(node.loops->loop(0), node.config.redis);
+  node.subscriber = redis::Subscriber::create(node.loops->loop(0), node.config.redis);
+  return {};
+}
+
+int refuse(const Error& error) {
+  std::cerr << error.message << '\n';
+  return 1;
+}
+
+}  // namespace
+
+int daemon_main(const Role& role, int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  Flags flags;
+  CLI::App app{"Ribalta's " + role.name + " daemon"};
+  app.add_option("--config", flags.config_file, "the configuration file, ribalta.toml")->required()->envname("RIBALTA_CONFIG");
+  app.add_flag("--check", flags.check, "read the configuration, say what is wrong, and exit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+
+  Result<NodeConfig> configured = read_configuration(role, flags.config_file);
+  if (!configured) return refuse(configured.error());
+  if (flags.check) return 0;
+  log_open(configured->log);
+
+  // Neither is ever destroyed: what a role still holds at the end (timers, sockets) refers to the loops, and coroutines
+  // that were cut refer to the role. The process ends; nothing is lost with them.
+  static Node* const node = new Node;
+  node->config = std::move(*configured);
+  node->role = role.name;
+  if (const Result<void> prepared = prepare(*node); !prepared) return refuse(prepared.error());
+  static Running* const running = new Running{role, *node};
+  if (const Result<void> started = running->start(); !started) return refuse(started.error());
+  node->loops->start();
+  running->wait_until_stopped();
+  running->end();
+  node->store.reset();  // takes its lock and its unfinished files with it
+  return 0;
+}
+
+}  // namespace ribalta
