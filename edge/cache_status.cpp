@@ -17,7 +17,7 @@ std::string forwarded(const CacheFacts& facts, std::string_view reason) {
 }  // namespace
 
 std::string cache_status(const CacheFacts& facts) {
-  const std::string name = "ribalta-edge";
+  std::string name = "ribalta-edge";
   switch (facts.use) {
     case CacheUse::none:
       return name + "; detail=edge-" + std::to_string(facts.status);

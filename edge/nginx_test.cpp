@@ -7,6 +7,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <future>
 #include <string>
 #include <thread>
@@ -97,7 +98,7 @@ TEST_CASE("edge: tokens open what they name, and reach neither origin, cache key
   const std::string expired = machine.token("/v/" + video + "/", -1);
   for (const std::string& bad :
        {altered(token), expired, others, token.substr(0, token.size() - 1), std::string{"x"}}) {
-    const Response refused = machine.get("/t/" + bad + path);
+    const Response refused = machine.get(std::string{"/t/"}.append(bad).append(path));
     CHECK(refused.status == 403);
     CHECK(refused.body.find("\"forbidden\"") != std::string::npos);
     CHECK(refused.fields.get("Cache-Control") == "no-store");
@@ -242,6 +243,7 @@ TEST_CASE("edge: a Redis that hangs costs a request a moment, not an answer, and
   const std::string request = "GET /v/" + new_id() + "/1/index.m3u8 HTTP/1.1\r\nHost: x\r\n\r\n";
   for (int i = 0; i < 20; ++i) {
     const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    REQUIRE(fd >= 0);
     REQUIRE(::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
     REQUIRE(::send(fd, request.data(), request.size(), 0) == static_cast<ssize_t>(request.size()));
     ::close(fd);
@@ -315,11 +317,13 @@ TEST_CASE("edge: reloads under load lose no request, keep what is known, and lea
   std::atomic<std::size_t> answered = 0;
   std::atomic<std::size_t> failed = 0;
   std::vector<std::thread> viewers;
+  viewers.reserve(4);
   for (int viewer = 0; viewer < 4; ++viewer) {
     viewers.emplace_back([&, viewer] {
       for (int i = 0; !stop; ++i) {
-        const std::string name = std::to_string(viewer) + "-" + std::to_string(i);
-        const bool good = machine.get("/live/" + stream + "/v720/" + name + ".m4s").status == 200;
+        std::string segment = "/live/" + stream + "/v720/";
+        segment.append(std::to_string(viewer)).append("-").append(std::to_string(i)).append(".m4s");
+        const bool good = machine.get(std::move(segment)).status == 200;
         ++(good ? answered : failed);
       }
     });
@@ -351,7 +355,7 @@ TEST_CASE("edge: a reload reads the token keys again") {
   const std::string target = "/t/" + machine.token("/v/" + video + "/") + "/v/" + video + "/1/index.m3u8";
   CHECK(machine.get(target).status == 200);
   REQUIRE(std::rename(machine.path("keys").c_str(), machine.path("keys.old").c_str()) == 0);
-  std::fclose(std::fopen(machine.path("keys").c_str(), "w"));
+  std::ofstream{machine.path("keys")} << "# none\n";
   machine.nginx->signal(SIGHUP);
   CHECK(until([&] { return machine.get(target).status == 403; }));
 }

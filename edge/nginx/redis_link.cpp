@@ -177,7 +177,7 @@ bool RedisLink::get(std::string_view key, OnReply on_reply, void* data) {
     asked_.pop_back();
     return false;
   }
-  pending.release();  // hiredis calls on_answer exactly once, also when the connection ends
+  static_cast<void>(pending.release());  // hiredis calls on_answer exactly once, also when the connection ends
   if (!timer_.timer_set) ngx_add_timer(&timer_, kRedisAnswerMs);
   return true;
 }

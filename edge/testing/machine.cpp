@@ -50,6 +50,7 @@ bool until(const std::function<bool()>& condition) {
 
 Process::Process(std::vector<std::string> command) {
   std::vector<char*> words;
+  words.reserve(command.size() + 1);
   for (std::string& word : command) words.push_back(word.data());
   words.push_back(nullptr);
   pid_ = ::fork();
@@ -246,10 +247,12 @@ http::Response Machine::ask(std::string method, std::string target, http::Fields
 
 std::vector<http::Response> Machine::get_many(const std::vector<std::string>& targets) {
   std::vector<std::future<http::Response>> waiting;
+  waiting.reserve(targets.size());
   for (const std::string& target : targets) {
     waiting.push_back(std::async(std::launch::async, [this, target] { return get(target); }));
   }
   std::vector<http::Response> responses;
+  responses.reserve(targets.size());
   for (auto& future : waiting) responses.push_back(future.get());
   return responses;
 }
