@@ -369,6 +369,24 @@ TEST_CASE("a removed stream leaves nothing behind and does not come back") {
   CHECK(late.finish().status == 410);
 }
 
+TEST_CASE("a stop stores what is ready, ends readers, and sends writers to the next process") {
+  MemoryStore store;
+  {
+    Origin origin(store);
+    set_plan(origin);
+    Put video(origin, "src-v", 1, true, kVideo);
+    Put audio(origin, "src-a", 1, true, kAudio);
+    video.write(kVideo.frames(0, 121));
+    audio.write(kAudio.frames(0, 200));
+    wait_until(origin, [&origin] { return has(head_of(origin, "src-a"), R"("decode_time":204800,)"); });
+    origin.drain();
+    CHECK(video.finish().status == 503);
+    CHECK(audio.finish().status == 503);
+  }
+  Origin origin(store);
+  CHECK(has(origin.get(kLive + "/src-v.m3u8").body, "1-1.m4s"));
+}
+
 TEST_CASE("limits: streams at once, tracks of one stream") {
   MemoryStore store;
   Origin origin(store, {.streams_max = 1});

@@ -173,6 +173,13 @@ class Origin {
     }
     return "http://127.0.0.1:" + std::to_string(tcp_->port());
   }
+  void drain() {
+    const auto drained = [](Hub& hub) -> Task<bool> {
+      co_await hub.drain(std::chrono::seconds{5});
+      co_return true;
+    };
+    await(drained(*hub_));
+  }
   [[nodiscard]] std::string health() const { return hub_->health(); }
   [[nodiscard]] std::string metrics() const { return node_.metrics.text(); }
 

@@ -56,7 +56,7 @@ Result<std::shared_ptr<Writer>> LiveStream::begin_put(std::string_view track, Ep
   // An older connection of the same epoch is a dead one whose writer has come back.
   const Error why{Code::conflict, "another connection holds the track"};
   cut_writers(*state, Epoch{epoch.value + 1}, why);
-  if (before != epoch) mark_dirty();
+  if (before < epoch) mark_dirty();
   auto writer = std::make_shared<Writer>();
   writer->track = track;
   writer->state = std::move(*begun);
@@ -209,6 +209,11 @@ void LiveStream::end() {
   }
   mark_dirty();
   log_info("stream ended", {{"stream", id_.view()}});
+}
+
+void LiveStream::send_writers_away() {
+  const Error why{Code::unavailable, "the packager is stopping"};
+  for (const auto& [name, track] : tracks_) cut_writers(*track, Epoch{INT64_MAX}, why);
 }
 
 Task<LiveStream::Read> LiveStream::read(std::string track, TrackBuffer::Cursor cursor, std::chrono::milliseconds wait) {

@@ -88,6 +88,8 @@ class LiveStream : public std::enable_shared_from_this<LiveStream> {
   [[nodiscard]] bool expired(Instant now) const;
   /// Ends it, drops what waits and removes its objects.
   Task<void> remove();
+  /// The process is stopping: writers are told to try again, at the next one.
+  void send_writers_away();
   /// Returns once everything that was ready is announced, or after the limit.
   Task<void> settle(std::chrono::milliseconds limit);
 

@@ -76,7 +76,7 @@ void Timeline::split_overlong(std::vector<Span>& closed) {
 }
 
 void Timeline::begin_period(MediaTime at) {
-  if (mark_ && elapsed_us(mark_->at, at) >= -kBoundaryToleranceUs) {
+  if (mark_ && elapsed_us(at, mark_->at) < kPeriodJoinUs) {  // it is what this period begins with
     period_epoch_ = std::max(period_epoch_, mark_->epoch);
     mark_.reset();
   }
@@ -98,7 +98,7 @@ std::vector<Span> Timeline::on_reference(const ReferenceChunk& chunk) {
       if (open_) close(closed, *end_, at, true);
       if (!period_empty_) ++period_;
       begin_period(at);
-    } else if (!started_) {
+    } else if (period_empty_) {
       begin_period(at);
     } else if (open_ && segment_due(at)) {
       close(closed, at, at, false);

@@ -133,6 +133,23 @@ TEST_CASE("after a restart the numbers go on; a key frame at the recorded end ne
   CHECK(spans[0].period == 4);
 }
 
+TEST_CASE("after a restart at a period's start the second source track joins it, whichever comes first") {
+  const Span last{.msn = 41, .period = 3, .start = at_ms(98'000), .end = at_ms(100'000), .next_start = at_ms(101'000),
+                  .ends_period = true};
+  for (const bool audio_first : {true, false}) {
+    CAPTURE(audio_first);
+    Timeline timeline({.segment_target_ms = 2'000, .target_duration_s = 2});
+    timeline.resume(last, Epoch{2});
+    if (audio_first) timeline.source_changed(at_ms(101'013), Epoch{2});
+    timeline.on_reference(frame(101'000, true));
+    if (!audio_first) timeline.source_changed(at_ms(101'013), Epoch{2});
+    const std::vector<Span> spans = run(timeline, 101'040, 105'000, 1'000);
+    REQUIRE(spans.size() == 1);
+    CHECK(spans[0].period == 4);
+    CHECK(timeline.period() == 4);
+  }
+}
+
 TEST_CASE("the end closes what is open, and only once") {
   Timeline timeline({.segment_target_ms = 2'000, .target_duration_s = 2});
   run(timeline, 0, 1'000, 1'000);
