@@ -1,4 +1,4 @@
-// A real ladder, served over TCP, as players that we did not write see it: FFmpeg's HLS and DASH demuxers.
+// A real ladder, served from a disk over TCP, as players that we did not write see it: FFmpeg's HLS and DASH demuxers.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -126,9 +126,10 @@ bool agree(const std::vector<std::int64_t>& a, const std::vector<std::int64_t>& 
 }
 
 struct Player {
-  MemoryStore store;
+  TemporaryFolder disk;
+  std::unique_ptr<ObjectStore> store = open_folder_store(disk.path()).value();
   Metrics metrics;
-  VodService service{store, {.node_secret = "unused"}, metrics};
+  VodService service{*store, {.node_secret = "unused"}, metrics};
   LoopPool loops{1};
   std::unique_ptr<http::Server> server;
 
@@ -213,8 +214,8 @@ TEST_CASE("FFmpeg plays the ladder in HLS and DASH: every frame, at its time, fr
 
   Player player;
   const PlainVideo files{.high = cut(*high), .low = cut(*low), .audio = cut(*audio)};
-  files.put_all(player.store, record_json(video_json("v180", 320, 180) + "," + video_json("v90", 160, 90), audio_json("a128", "ita")));
-  REQUIRE(store_access(player.store, kVideo, Access::open));
+  files.put_all(*player.store, record_json(video_json("v180", 320, 180) + "," + video_json("v90", 160, 90), audio_json("a128", "ita")));
+  REQUIRE(store_access(*player.store, kVideo, Access::open));
 
   const double audio_peak = check_playlist(player, "a128.m3u8");
   const double high_peak = check_playlist(player, "v180.m3u8");
