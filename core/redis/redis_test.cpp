@@ -22,7 +22,10 @@ namespace {
 
 class RedisServer {
  public:
-  explicit RedisServer(const std::filesystem::path& folder) : folder_(folder.string()) { start(); }
+  explicit RedisServer(const std::filesystem::path& folder) : folder_(folder.string()) {
+    ::signal(SIGPIPE, SIG_IGN);  // as daemon_main does: hiredis writes to connections that have just ended
+    start();
+  }
   ~RedisServer() { stop(); }
   RedisServer(const RedisServer&) = delete;
   RedisServer& operator=(const RedisServer&) = delete;
@@ -34,7 +37,12 @@ class RedisServer {
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
-    REQUIRE(::posix_spawnp(&process_, "redis-server", nullptr, nullptr, arguments.data(), environ) == 0);
+    posix_spawn_file_actions_t quiet;  // and holding no pipe open of whoever runs the test
+    posix_spawn_file_actions_init(&quiet);
+    posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_adddup2(&quiet, 1, 2);
+    REQUIRE(::posix_spawnp(&process_, "redis-server", &quiet, nullptr, arguments.data(), environ) == 0);
+    posix_spawn_file_actions_destroy(&quiet);
   }
   void stop() {
     if (process_ <= 0) return;

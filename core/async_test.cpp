@@ -1,0 +1,172 @@
+#include "core/async.h"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <stdexcept>
+#include <thread>
+
+#include "core/testing/run.h"
+
+using namespace ribalta;
+using namespace std::chrono_literals;
+using ribalta::testing::run_on;
+
+TEST_CASE("loops: the same shard is the same loop, and its coroutines run on one thread") {
+  LoopPool loops{3};
+  loops.start();
+  CHECK(loops.loop(1) == loops.loop(4));
+  CHECK(loops.loop(0) != loops.loop(1));
+  const auto thread_of = [&loops](std::size_t shard) {
+    return run_on(loops, []() -> Task<std::thread::id> { co_return std::this_thread::get_id(); }(), shard);
+  };
+  CHECK(thread_of(1) == thread_of(4));
+  CHECK(thread_of(0) != thread_of(1));
+}
+
+TEST_CASE("loops: stop lets what is nearly done end, and cuts what is not") {
+  std::atomic<bool> done{false};
+  auto token = std::make_shared<int>(1);
+  {
+    LoopPool loops{1};
+    loops.start();
+    spawn(loops.loop(0), "short", [](std::atomic<bool>& flag) -> Task<void> {
+      co_await sleep_for(5ms);
+      flag = true;
+    }(done));
+    loops.stop(10s);
+    CHECK(done);
+  }
+  {
+    LoopPool loops{1};
+    loops.start();
+    spawn(loops.loop(0), "endless", [](std::shared_ptr<int> held) -> Task<void> {
+      co_await sleep_for(24h);
+      *held = 2;
+    }(token));
+    loops.stop(1ms);
+  }
+  CHECK(token.use_count() == 1);
+  CHECK(*token == 1);
+}
+
+TEST_CASE("spawn: an exception ends its coroutine and nothing else") {
+  LoopPool loops{1};
+  loops.start();
+  spawn(loops.loop(0), "throws", []() -> Task<void> {
+    throw std::runtime_error("a bug");
+    co_return;
+  }());
+  CHECK(run_on(loops, []() -> Task<int> { co_return 7; }()) == 7);
+}
+
+TEST_CASE("run_blocking: works elsewhere, comes back to its loop with the value, or the exception") {
+  LoopPool loops{1};
+  loops.start();
+  run_on(loops, []() -> Task<void> {
+    const std::thread::id home = std::this_thread::get_id();
+    const std::thread::id away = co_await run_blocking([] { return std::this_thread::get_id(); });
+    CHECK(away != home);
+    CHECK(std::this_thread::get_id() == home);
+    bool caught = false;
+    try {
+      auto work = []() -> int { throw std::runtime_error("disk"); };
+      co_await run_blocking(work);
+    } catch (const std::runtime_error&) {
+      caught = true;
+    }
+    CHECK(caught);
+    CHECK(std::this_thread::get_id() == home);
+  }());
+}
+
+TEST_CASE("run_blocking: a pool that is destroyed waits for the work that refers to it") {
+  std::atomic<int> ended{0};
+  {
+    LoopPool loops{2};
+    loops.start();
+    for (std::size_t i = 0; i < 50; ++i) {
+      spawn(loops.loop(i), "blocking", [](std::atomic<int>& count) -> Task<void> {
+        auto work = [&count] {
+          std::this_thread::yield();
+          return ++count;
+        };
+        co_await run_blocking(work);
+      }(ended));
+    }
+    loops.stop(0ms);
+  }
+  const int then = ended;
+  std::this_thread::yield();
+  CHECK(ended == then);
+}
+
+TEST_CASE("event: notify_all wakes all who wait, and is not lost between version and wait") {
+  LoopPool loops{1};
+  loops.start();
+  run_on(loops, [](asio::any_io_executor loop) -> Task<void> {
+    Event event{loop};
+    int woken = 0;
+    for (int i = 0; i < 3; ++i) {
+      spawn(loop, "waits", [](Event& of, int& count) -> Task<void> {
+        const bool rang = co_await of.wait(of.version(), 1h);
+        count += rang ? 1 : 0;
+      }(event, woken));
+    }
+    co_await sleep_for(1ms);
+    const std::uint64_t seen = event.version();
+    event.notify_all();
+    CHECK(co_await event.wait(seen, 1h));
+    while (woken < 3) co_await sleep_for(1ms);
+    CHECK_FALSE(co_await event.wait(event.version(), 1ms));
+  }(loops.loop(0)));
+}
+
+TEST_CASE("event: an interrupt ends its own wait alone, also one that has not begun") {
+  LoopPool loops{1};
+  loops.start();
+  run_on(loops, [](asio::any_io_executor loop) -> Task<void> {
+    Event event{loop};
+    Interrupt early;
+    early.set();
+    CHECK_FALSE(co_await event.wait(event.version(), 1h, early));
+    Interrupt late;
+    spawn(loop, "interrupts", [](Interrupt& of) -> Task<void> {
+      co_await sleep_for(1ms);
+      of.set();
+    }(late));
+    CHECK_FALSE(co_await event.wait(event.version(), 1h, late));
+    CHECK(late.is_set());
+  }(loops.loop(0)));
+}
+
+TEST_CASE("event: one that is destroyed wakes those who wait") {
+  LoopPool loops{1};
+  loops.start();
+  run_on(loops, [](asio::any_io_executor loop) -> Task<void> {
+    bool woken = false;
+    {
+      Event event{loop};
+      spawn(loop, "waits", [](Event& of, bool& flag) -> Task<void> {
+        co_await of.wait(of.version(), 1h);
+        flag = true;
+      }(event, woken));
+      co_await sleep_for(1ms);
+    }
+    while (!woken) co_await sleep_for(1ms);
+  }(loops.loop(0)));
+}
+
+TEST_CASE("sleep_for and event waits end when the one who waits is cancelled") {
+  LoopPool loops{1};
+  loops.start();
+  run_on(loops, [](asio::any_io_executor loop) -> Task<void> {
+    using namespace asio::experimental::awaitable_operators;
+    Event event{loop};
+    co_await (sleep_for(1h) || sleep_for(1ms));
+    co_await (event.wait(event.version(), 1h) || sleep_for(1ms));
+    CHECK_FALSE(co_await event.wait(event.version(), 1ms));
+  }(loops.loop(0)));
+}

@@ -1,0 +1,22 @@
+// A token from a stranger: never a crash, and what is accepted was minted by us, in that very spelling.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "core/tokens.h"
+
+using namespace ribalta;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const TokenKey key{"k1", std::string(32, 's')};
+  const std::string_view text{reinterpret_cast<const char*>(data), size};
+  const Result<TokenClaims> plain = verify_token({key}, text, 1'800'000'000);
+  if (plain && mint_token(key, *plain) != text) std::abort();
+  if (plain && !token_allows(*plain, plain->path_prefix + "x")) std::abort();
+  const TokenClaims claims{"any", "/v/a/", 1'900'000'000};
+  if (token_allows(claims, text)) {
+    if (text.find("/../") != std::string_view::npos || text.ends_with("/..") || !text.starts_with("/v/a/")) std::abort();
+  }
+  return 0;
+}
