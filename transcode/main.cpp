@@ -1,10 +1,34 @@
-// ribalta-transcode: the worker, its sandboxed child, and `probe`.
+// ribalta-transcode: the worker; `probe`; and, as its own child, the media work in jail.
+#include <memory>
 #include <string_view>
 
+#include "core/daemon.h"
+#include "transcode/config.h"
+#include "transcode/probe.h"
 #include "transcode/sandbox/child_main.h"
 #include "transcode/sandbox/child_process.h"
+#include "transcode/worker/worker.h"
 
 int main(int argc, char** argv) {
-  if (argc == 2 && std::string_view{argv[1]} == ribalta::transcode::kChildFlag) return ribalta::transcode::child_main();
-  return 2;
+  using namespace ribalta;
+  using namespace ribalta::transcode;
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  if (first == kChildFlag) return child_main();
+  if (first == "probe") return probe_main();
+
+  TranscodeConfig config;
+  std::unique_ptr<Worker> worker;
+  const Role role{
+      .name = "transcode",
+      .read_config = [&config](ConfigReader& reader) { read_transcode_config(reader, config); },
+      .start = [&config, &worker](Node& node, http::Router&) -> Result<void> {
+        worker = std::make_unique<Worker>(node, config);
+        return worker->start();
+      },
+      .health = [&worker] { return worker ? worker->health() : std::string{}; },
+      .drain = [&worker](std::chrono::milliseconds deadline) -> Task<void> {
+        if (worker) co_await worker->drain(deadline);
+      },
+  };
+  return daemon_main(role, argc, argv);
 }

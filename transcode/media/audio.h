@@ -36,6 +36,8 @@ class AudioEncoder {
   /// A frame of another rate, format or layout than before is fine. One that no filter takes is passed over.
   Result<void> push(Frame frame, std::int64_t time, const OnAudio& on_audio);
   Result<void> finish(const OnAudio& on_audio);
+  /// Before the first push: sound begins at this sample instead of at zero; what sounds earlier is left out.
+  void begin_at(std::int64_t sample) { samples_in_ = sample; }
 
  private:
   explicit AudioEncoder(CodecContext encoder, double gain_db) : encoder_(std::move(encoder)), gain_db_(gain_db) {}

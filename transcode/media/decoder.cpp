@@ -5,7 +5,7 @@
 namespace ribalta::transcode {
 
 Result<Decoder> Decoder::open(const AVCodecParameters& parameters, AVRational time_base, int threads,
-                              std::int64_t pixels_max) {
+                              std::int64_t pixels_max, bool live) {
   const AVCodec* codec = avcodec_find_decoder(parameters.codec_id);
   if (!codec) return fail(Code::unsupported, "no decoder", avcodec_get_name(parameters.codec_id));
   CodecContext context{avcodec_alloc_context3(codec)};
@@ -15,6 +15,7 @@ Result<Decoder> Decoder::open(const AVCodecParameters& parameters, AVRational ti
   }
   context->pkt_timebase = time_base;
   context->thread_count = threads;
+  if (live) context->thread_type = FF_THREAD_SLICE;
   context->max_pixels = pixels_max;
   context->err_recognition = 0;  // what can be shown is shown
   if (const int opened = avcodec_open2(context.get(), codec, nullptr); opened < 0) {

@@ -14,9 +14,10 @@ class Decoder {
   using OnFrame = std::function<Result<void>(Frame frame)>;
 
   /// @param pixels_max  a larger picture is refused by the decoder, also when the size changes in mid-stream.
+  /// @param live  threads share a picture instead of taking one each: none waits for the next.
   /// @error unsupported: no decoder; limit: no memory.
   static Result<Decoder> open(const AVCodecParameters& parameters, AVRational time_base, int threads,
-                              std::int64_t pixels_max);
+                              std::int64_t pixels_max, bool live = false);
 
   /// Decodes one packet, or what is left (nullptr). Frames have `pts` in the stream's time base, or AV_NOPTS_VALUE.
   /// @error what on_frame returned, or limit: memory.

@@ -4,7 +4,7 @@
 
 namespace ribalta::transcode {
 
-RungWorker::RungWorker(VideoTrackOutput output) : output_(std::move(output)), thread_([this] { run(); }) {}
+RungWorker::RungWorker(std::unique_ptr<PictureTarget> target) : target_(std::move(target)), thread_([this] { run(); }) {}
 
 RungWorker::~RungWorker() {
   {
@@ -16,15 +16,17 @@ RungWorker::~RungWorker() {
   if (thread_.joinable()) thread_.join();
 }
 
-Result<void> RungWorker::push(Frame picture, std::int64_t time, std::uint32_t duration, bool key) {
+Result<void> RungWorker::push(Frame picture, const Showing& showing) {
   std::unique_lock lock{mutex_};
   changed_.wait(lock, [&] { return error_ || waiting_.size() < kPicturesWaitingMax; });
   if (error_) return std::unexpected{*error_};
-  waiting_.push_back({std::move(picture), time, duration, key});
+  waiting_.push_back({std::move(picture), showing});
   lock.unlock();
   changed_.notify_all();
   return {};
 }
+
+Result<void> RungWorker::idle() { return push(nullptr, {}); }
 
 Result<void> RungWorker::finish() {
   {
@@ -45,14 +47,14 @@ void RungWorker::run() {
     if (dropped_) return;
     if (waiting_.empty()) {
       lock.unlock();
-      done = output_.finish();
+      done = target_->finish();
       break;
     }
     const Item item = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();
     changed_.notify_all();
-    done = output_.push(*item.picture, item.time, item.duration, item.key);
+    done = item.picture ? target_->push(*item.picture, item.showing) : target_->idle();
   }
   if (done) return;
   {

@@ -38,7 +38,7 @@ std::vector<Showing> Schedule::show(std::int64_t from, std::int64_t to) {
     const std::int64_t duration = left > kHoldTicksMax ? kRepeatTicks : left;
     const bool key = from >= next_cut_;
     if (key) next_cut_ = (from / segment_ticks_ + 1) * segment_ticks_;
-    showings.push_back({from, static_cast<std::uint32_t>(duration), key});
+    showings.push_back({.time = from, .duration = static_cast<std::uint32_t>(duration), .key = key});
     from += duration;
   }
   end_ = to;

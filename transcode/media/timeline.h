@@ -45,8 +45,9 @@ class FrameLimiter {
 /// When a picture is shown, and how.
 struct Showing {
   std::int64_t time = 0;
-  std::uint32_t duration = 0;
+  std::uint32_t duration = 0;  ///< 0: not known yet (live)
   bool key = false;
+  std::int32_t later = 0;      ///< live: shown so much later than decoded, as the source's last key frame
 };
 
 /// Turns times of pictures into showings: a picture's duration is known when the next one comes.

@@ -7,6 +7,7 @@
 
 #include "core/media/cmaf_writer.h"
 #include "transcode/media/audio.h"
+#include "transcode/media/cmaf_config.h"
 
 namespace ribalta::transcode {
 namespace {
@@ -37,25 +38,21 @@ Result<void> VideoTrackOutput::open(Engine& engine, const RungSettings& settings
   Result<std::unique_ptr<RungEncoder>> encoder = engine.open(settings);
   if (!encoder) return pass(encoder);
   encoder_ = std::move(*encoder);
-  config_.kind = media::TrackKind::video;
-  config_.codec = media::CodecId::h264;
-  config_.codec_config = encoder_->codec_config();
-  config_.timescale = kVideoTimescale;
-  config_.width = static_cast<std::uint32_t>(settings.rung.width);
-  config_.height = static_cast<std::uint32_t>(settings.rung.height);
-  config_.colour = media::Colour{.primaries = 1, .transfer = 1, .matrix = 1, .full_range = false};
+  config_ = rung_config(encoder_->codec_config(), settings.rung);
   Result<Bytes> init = media::write_init(config_);
   if (!init) return init.error().in("init segment", settings.rung.track);
   return sink_.init(track_, std::move(*init));
 }
 
-Result<void> VideoTrackOutput::push(const AVFrame& picture, std::int64_t time, std::uint32_t duration, bool key) {
-  assert(slots_.empty() || time > slots_.back().time);
-  slots_.push_back({time, duration});
+Result<void> VideoTrackOutput::push(const AVFrame& picture, const Showing& showing) {
+  assert(slots_.empty() || showing.time > slots_.back().time);
+  slots_.push_back({showing.time, showing.duration});
   const OnEncoded on_encoded = [this](const EncodedFrame& frame) { return take(frame); };
   // Shown after a longer picture, a B-frame would be decoded too late.
-  const PictureKind kind = key ? PictureKind::key : duration > later_ ? PictureKind::in_order : PictureKind::any;
-  return encoder_->encode(picture, time, kind, on_encoded);
+  const PictureKind kind = showing.key                  ? PictureKind::key
+                           : showing.duration > later_ ? PictureKind::in_order
+                                                       : PictureKind::any;
+  return encoder_->encode(picture, showing.time, kind, on_encoded);
 }
 
 Result<void> VideoTrackOutput::take(const EncodedFrame& frame) {
@@ -87,13 +84,7 @@ Result<void> VideoTrackOutput::finish() {
 }
 
 Result<void> AudioTrackOutput::open(ByteSpan codec_config, std::int64_t bitrate) {
-  config_.kind = media::TrackKind::audio;
-  config_.codec = media::CodecId::aac;
-  config_.codec_config = Bytes{codec_config.begin(), codec_config.end()};
-  config_.timescale = kAudioRate;
-  config_.sample_rate = kAudioRate;
-  config_.channels = 2;
-  config_.bitrate = static_cast<std::uint32_t>(bitrate);
+  config_ = sound_config(codec_config, bitrate);
   Result<Bytes> init = media::write_init(config_);
   if (!init) return init.error().in("init segment of the sound");
   return sink_.init(track_, std::move(*init));

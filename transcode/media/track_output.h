@@ -9,6 +9,7 @@
 #include "core/media/track.h"
 #include "core/result.h"
 #include "transcode/engine.h"
+#include "transcode/media/rung_worker.h"
 #include "transcode/media/sink.h"
 
 namespace ribalta::transcode {
@@ -26,15 +27,15 @@ inline constexpr double kReorderFpsMin = 15;
 /// One rung's way from pictures to segments. Decode times are not the encoder's: the n-th coded frame is decoded when the
 /// n-th shown frame would be, without shown_later. So they rise by exactly the source's frame durations, and every key
 /// frame is decoded at its own time in every rung, whatever B-frames lie between.
-class VideoTrackOutput {
+class VideoTrackOutput final : public PictureTarget {
  public:
   VideoTrackOutput(std::size_t track, MediaSink& sink, std::int64_t later) : track_(track), sink_(sink), later_(later) {}
 
   /// Opens the encoder and writes the init segment.
   Result<void> open(Engine& engine, const RungSettings& settings);
   /// A picture shown at `time` for `duration` (90 kHz). A key picture begins a segment.
-  Result<void> push(const AVFrame& picture, std::int64_t time, std::uint32_t duration, bool key);
-  Result<void> finish();
+  Result<void> push(const AVFrame& picture, const Showing& showing) override;
+  Result<void> finish() override;
 
  private:
   struct Slot {

@@ -1,6 +1,8 @@
 #include "transcode/media/video_graph.h"
 
+#include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -32,6 +34,22 @@ std::string size_of(std::int64_t width, std::int64_t height) {
   return "w=" + std::to_string(width) + ":h=" + std::to_string(height);
 }
 
+/// The largest even size of the frame's shape inside the rung's. A source that changes its shape in mid-stream keeps it,
+/// between black bars; rounding alone makes none.
+std::pair<std::int64_t, std::int64_t> fitted(const AVFrame& frame, std::int64_t width, std::int64_t height) {
+  const AVRational sar = frame.sample_aspect_ratio;
+  const double pixel = sar.num > 0 && sar.den > 0 ? std::clamp(av_q2d(sar), 0.1, 10.0) : 1;
+  const double shape = pixel * frame.width / frame.height;
+  const double wanted = static_cast<double>(width) / static_cast<double>(height);
+  const double rounding = 1 + 3.0 / static_cast<double>(std::min(width, height));
+  if (shape < wanted * rounding && wanted < shape * rounding) return {width, height};
+  const auto even = [](double side, std::int64_t most) {
+    return std::clamp<std::int64_t>(std::llround(side / 2) * 2, 2, most);
+  };
+  if (shape > wanted) return {width, even(static_cast<double>(width) / shape, height)};
+  return {even(static_cast<double>(height) * shape, width), height};
+}
+
 /// Filters that turn stored pictures upright.
 std::string turn_filters(const Orientation& turn) {
   std::string filters;
@@ -49,7 +67,10 @@ std::string turn_filters(const Orientation& turn) {
 std::string VideoGraph::description(const AVFrame& frame) const {
   const media::LadderVideo& top = options_.rungs.front();
   const bool sideways = options_.orientation.quarter_turns % 2 == 1;
-  const std::string size = sideways ? size_of(top.height, top.width) : size_of(top.width, top.height);
+  const std::int64_t width = sideways ? top.height : top.width;
+  const std::int64_t height = sideways ? top.width : top.height;
+  const auto [inner_width, inner_height] = fitted(frame, width, height);
+  const std::string size = size_of(inner_width, inner_height);
   std::string text = "[in]";
   if (options_.deinterlace) text += "bwdif=mode=send_frame:parity=auto:deint=interlaced,";
   if (is_hdr(frame)) {
@@ -59,7 +80,9 @@ std::string VideoGraph::description(const AVFrame& frame) const {
   } else {
     text += "scale=" + size + ":flags=bicubic:out_color_matrix=bt709:out_range=tv";
   }
-  text += ",format=yuv420p" + turn_filters(options_.orientation) + ",setsar=1";
+  text += ",format=yuv420p";
+  if (inner_width != width || inner_height != height) text += ",pad=" + size_of(width, height) + ":x=-1:y=-1";
+  text += turn_filters(options_.orientation) + ",setsar=1";
   for (std::size_t i = 0; i < options_.rungs.size(); ++i) {
     const std::string here = std::to_string(i);
     if (i > 0) {

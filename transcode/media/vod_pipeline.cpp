@@ -13,6 +13,7 @@
 #include "transcode/media/poster.h"
 #include "transcode/media/rung_worker.h"
 #include "transcode/media/timeline.h"
+#include "transcode/media/track_output.h"
 #include "transcode/media/video_graph.h"
 
 namespace ribalta::transcode {
@@ -121,14 +122,14 @@ Result<void> VodPipeline::open() {
   const double fps = rungs_[0].fps;
   const std::int64_t later = shown_later(fps);
   for (std::size_t i = 0; i < rungs_.size(); ++i) {
-    VideoTrackOutput output{i, sink_, later};
+    auto output = std::make_unique<VideoTrackOutput>(i, sink_, later);
     const RungSettings rung{.rung = rungs_[i],
                             .live = false,
                             .preset = settings_.preset,
                             .crf = settings_.crf,
                             .reorder = fps >= kReorderFpsMin,
                             .threads = threads_for(rungs_[i], rungs_, settings_.cores)};
-    if (const Result<void> opened = output.open(*engine_, rung); !opened) return opened;
+    if (const Result<void> opened = output->open(*engine_, rung); !opened) return opened;
     workers_.push_back(std::make_unique<RungWorker>(std::move(output)));
   }
 
@@ -204,7 +205,7 @@ Result<void> VodPipeline::show(const PictureSet& set, const std::vector<Showing>
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       Frame picture = share(*set.rungs[i]);
       if (!picture) return fail(Code::limit, "no memory for a picture");
-      const Result<void> pushed = workers_[i]->push(std::move(picture), showing.time, showing.duration, showing.key);
+      const Result<void> pushed = workers_[i]->push(std::move(picture), showing);
       if (!pushed) return pushed.error().in("rung", rungs_[i].track);
     }
   }

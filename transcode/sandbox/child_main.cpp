@@ -1,14 +1,17 @@
 #include "transcode/sandbox/child_main.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <mutex>
 #include <string>
 #include <utility>
 
 #include "core/json.h"
 #include "transcode/media/av.h"
+#include "transcode/media/live_pipeline.h"
 #include "transcode/sandbox/jail.h"
 #include "transcode/sandbox/protocol.h"
 #include "transcode/sandbox/request.h"
@@ -54,6 +57,41 @@ void work_on_file(const ChildRequest& request, PipeSink& sink) {
   static_cast<void>(sink.send(MessageKind::summary, 0, as_bytes(text)));
 }
 
+/// A picture that nothing follows for so long is shown without knowing when the next one comes.
+constexpr int kIdleMilliseconds = 500;
+
+/// The next message of the parent; none: nothing came for a while. @error closed: the parent has no more to say.
+Result<std::optional<Message>> next_live_message(MessageReader& reader) {
+  std::array<std::byte, 64 * 1024> buffer{};
+  for (;;) {
+    Result<std::optional<Message>> message = reader.next();
+    if (!message || *message) return message;
+    pollfd waiting{STDIN_FILENO, POLLIN, 0};
+    if (::poll(&waiting, 1, kIdleMilliseconds) == 0) return std::optional<Message>{};
+    const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return fail(Code::closed, "the parent closed");
+    reader.feed(ByteSpan{buffer}.first(static_cast<std::size_t>(got)));
+  }
+}
+
+Result<void> work_on_live(const LiveSettings& settings, MessageReader& reader, PipeSink& sink) {
+  LivePipeline pipeline{settings, sink};
+  Result<void> done = pipeline.open();
+  while (done) {
+    const Result<std::optional<Message>> message = next_live_message(reader);
+    if (!message) return pass(message);
+    if (!*message) {
+      done = pipeline.idle();
+      continue;
+    }
+    if ((*message)->kind == MessageKind::end) return pipeline.finish();
+    if ((*message)->kind != MessageKind::media) return fail(Code::malformed, "not a message of a live");
+    done = (*message)->track == 0 ? pipeline.feed_video((*message)->payload) : pipeline.feed_audio((*message)->payload);
+  }
+  return done;
+}
+
 }  // namespace
 
 int child_main() {
@@ -72,6 +110,14 @@ int child_main() {
   }
   PipeSink sink;
   if (request->vod) work_on_file(*request, sink);
+  if (request->live) {
+    const Result<void> done = work_on_live(*request->live, reader, sink);
+    if (done) {
+      static_cast<void>(sink.send(MessageKind::summary, 0, as_bytes("{}")));
+    } else {
+      say_refused(sink, refuse(RefusalKind::corrupt, done.error().message + "; " + captured_log()));
+    }
+  }
   ::_exit(0);  // nothing to tidy that the end of the process does not; threads of libraries may still run
 }
 
