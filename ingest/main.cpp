@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "ingest/config.h"
 #include "ingest/door/door.h"
+#include "ingest/tus/tus_service.h"
 
 namespace {
 
@@ -21,6 +22,7 @@ struct Ingest {
   std::unique_ptr<KeyMemory> memory;
   Registry registry;
   std::unique_ptr<Door> door;
+  std::unique_ptr<tus::TusService> uploads;
 };
 
 Result<http::Address> address_of(const std::string& configured, const Node& node, std::string_view socket) {
@@ -50,7 +52,7 @@ DoorContext door_context(Ingest& ingest, Metrics& metrics) {
           metrics.gauge("ribalta_ingest_publishing", "Streams that are being published")};
 }
 
-Result<void> start(Ingest& ingest, Node& node) {
+Result<void> start(Ingest& ingest, Node& node, http::Router& router) {
   const Result<void> checked = check(ingest.config);
   if (!checked) return checked;
   const Result<http::Address> control = address_of(ingest.config.control, node, "control.sock");
@@ -70,6 +72,12 @@ Result<void> start(Ingest& ingest, Node& node) {
     spawn(node.loops->loop(0), "report lost publisher", report_lost(*ingest.rooms, *ingest.memory, lost));
   }
   spawn(node.loops->loop(0), "keep remembered keys", keep_memory(*ingest.memory));
+
+  const tus::TusService::Settings uploads{folder / "uploads", ingest.config.upload_lifetime};
+  ingest.uploads = std::make_unique<tus::TusService>(*ingest.rooms, *node.store, uploads, node.metrics);
+  ingest.uploads->add_routes(router);
+  const Result<void> resumed = ingest.uploads->start(node.loops->loop(0));
+  if (!resumed) return resumed.error().in("uploads");
 
   Result<std::unique_ptr<Door>> door = Door::open(*node.loops, ingest.config, door_context(ingest, node.metrics));
   if (!door) return pass(door);
@@ -92,7 +100,7 @@ int main(int argc, char** argv) {
   Role role;
   role.name = "ingest";
   role.read_config = [&ingest](ConfigReader& reader) { describe(reader, ingest->config); };
-  role.start = [&ingest](Node& node, http::Router&) { return start(*ingest, node); };
+  role.start = [&ingest](Node& node, http::Router& router) { return start(*ingest, node, router); };
   role.health = [] { return std::string{}; };
   role.drain = [&ingest](std::chrono::milliseconds deadline) { return drain(*ingest, deadline); };
   return daemon_main(role, argc, argv);

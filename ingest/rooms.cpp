@@ -49,7 +49,7 @@ Task<Result<std::unique_ptr<http::Upload>>> Rooms::put(std::string target, http:
 }
 
 ErrorBody read_error_body(std::string_view body) {
-  Result<ErrorOutside> outside = json_read<ErrorOutside>(body);
+  Result<ErrorOutside> outside = json_read<ErrorOutside>(body, JsonUnknown::ignore);
   if (!outside) return {};
   return {std::move(outside->error.code), std::move(outside->error.message)};
 }

@@ -29,7 +29,7 @@ std::string refusal(const ErrorBody& error) {
 }
 
 Result<PublishGrant> read_grant(std::string_view body) {
-  const Result<Answer> answer = json_read<Answer>(body);
+  const Result<Answer> answer = json_read<Answer>(body, JsonUnknown::ignore);
   if (!answer) return answer.error().in("answer to publish");
   const Result<StreamId> stream = StreamId::parse(answer->stream);
   if (!stream) return stream.error().in("answer to publish");

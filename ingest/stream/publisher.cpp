@@ -74,7 +74,7 @@ Task<Result<std::optional<Publisher::Head>>> Publisher::head(TrackSide side) con
   if (!response) co_return pass(response);
   if (response->status == 404) co_return std::optional<Head>{};
   if (response->status != 200) co_return fail(Code::unavailable, "head of a track: status", response->status);
-  const Result<HeadAnswer> answer = json_read<HeadAnswer>(response->body);
+  const Result<HeadAnswer> answer = json_read<HeadAnswer>(response->body, JsonUnknown::ignore);
   if (!answer) co_return answer.error().in("head of a track");
   if (answer->timescale < 1 || answer->timescale > media::kTimescaleMax || answer->decode_time < 0) {
     co_return fail(Code::malformed, "head of a track: out of range");
@@ -369,7 +369,7 @@ Task<void> Publisher::heartbeats(std::shared_ptr<Publisher> self) {
     self->context_.memory.seen(self->key_hash_, wall_now());
     const Result<http::Response> answer = co_await self->heartbeat(true);
     if (answer && answer->status == 200) {
-      const Result<HeartbeatAnswer> read = json_read<HeartbeatAnswer>(answer->body);
+      const Result<HeartbeatAnswer> read = json_read<HeartbeatAnswer>(answer->body, JsonUnknown::ignore);
       if (read && read->action == "end") self->ask_to_end("The stream was ended from the website.");
     }
     const auto next = std::chrono::steady_clock::now() + kHeartbeatEvery;
