@@ -5,7 +5,7 @@ namespace ribalta::ingest {
 void describe(ConfigReader& reader, IngestConfig& config) {
   using namespace std::chrono_literals;
   reader.section("ingest")
-      .text("listen", config.listen, "address of the RTMP ports")
+      .text("rtmp_address", config.rtmp_address, "address where the RTMP ports listen")
       .port("rtmp_port", config.rtmp_port, "TCP port for RTMP")
       .port("rtmps_port", config.rtmps_port, "TCP port for RTMPS")
       .path("tls_cert", config.tls_cert, "certificate chain for RTMPS (PEM)")

@@ -23,14 +23,14 @@ Door::Door(LoopPool& loops, const IngestConfig& config, DoorContext context)
 
 Result<std::unique_ptr<Door>> Door::open(LoopPool& loops, const IngestConfig& config, DoorContext context) {
   std::unique_ptr<Door> door{new Door{loops, config, context}};
-  const Result<void> bound = door->bind(door->rtmp_, config.listen, config.rtmp_port);
+  const Result<void> bound = door->bind(door->rtmp_, config.rtmp_address, config.rtmp_port);
   if (!bound) return bound.error().in("RTMP");
   spawn(loops.loop(0), "accept RTMP", door->accept(*door->rtmp_, false));
   if (!config.tls_cert.empty()) {
     Result<std::unique_ptr<TlsContext>> tls = TlsContext::open(config.tls_cert, config.tls_key);
     if (!tls) return tls.error().in("RTMPS");
     door->tls_ = std::move(*tls);
-    const Result<void> bound_tls = door->bind(door->rtmps_, config.listen, config.rtmps_port);
+    const Result<void> bound_tls = door->bind(door->rtmps_, config.rtmp_address, config.rtmps_port);
     if (!bound_tls) return bound_tls.error().in("RTMPS");
     spawn(loops.loop(0), "accept RTMPS", door->accept(*door->rtmps_, true));
   }
