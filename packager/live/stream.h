@@ -90,7 +90,7 @@ class LiveStream : public std::enable_shared_from_this<LiveStream> {
   Task<void> remove();
   /// The process is stopping: writers are told to try again, at the next one.
   void send_writers_away();
-  /// Returns once everything that was ready is announced, or after the limit.
+  /// Returns once everything that was ready is announced, or after the limit; nothing is stored any more after that.
   Task<void> settle(std::chrono::milliseconds limit);
 
  private:
@@ -132,6 +132,8 @@ class LiveStream : public std::enable_shared_from_this<LiveStream> {
   std::optional<Instant> ended_at_;
   std::int64_t ended_unix_ms_ = 0;
   bool removed_ = false;
+  bool storing_ = false;         ///< a pass is on the disk pool
+  bool stopped_ = false;         ///< no more passes
   bool dirty_ = false;           ///< the record must be written again
   std::vector<std::string> removals_;
   std::size_t held_ = 0;         ///< bytes at the last tick, and what came since

@@ -22,7 +22,7 @@ bool LiveStream::pass_due() const {
 /// Stores what is decided and not stored, then the record that says so, and only then tells players. One pass at a time:
 /// what comes meanwhile is in the next.
 Task<void> LiveStream::store_passes(std::shared_ptr<LiveStream> stream) {
-  while (!stream->removed_) {
+  while (!stream->removed_ && !stream->stopped_) {
     const std::uint64_t seen = stream->work_.version();
     if (!stream->pass_due()) {
       co_await stream->work_.wait(seen, std::chrono::hours{1});
@@ -38,7 +38,9 @@ Task<void> LiveStream::store_passes(std::shared_ptr<LiveStream> stream) {
       run_store_job(*store, *job);
       return true;
     };
+    stream->storing_ = true;
     co_await run_blocking(std::move(work));
+    stream->storing_ = false;
     if (stream->removed_) break;
     stream->after_job(*job, ready, ending);
   }
@@ -169,12 +171,14 @@ Task<void> LiveStream::remove() {
 Task<void> LiveStream::settle(std::chrono::milliseconds limit) {
   const std::shared_ptr<LiveStream> self = shared_from_this();
   const Instant until = std::chrono::steady_clock::now() + limit;
-  while (!removed_ && pass_due()) {
+  while (!removed_ && (storing_ || pass_due())) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     if (left.count() <= 0) break;
     const std::uint64_t seen = announcement_.version();
     co_await announcement_.wait(seen, std::min(left, std::chrono::milliseconds{50}));
   }
+  stopped_ = true;
+  work_.notify_all();
 }
 
 Result<void> LiveStream::restore_track(const RecordTrack& recorded) {
