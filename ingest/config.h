@@ -12,10 +12,10 @@
 namespace ribalta::ingest {
 
 struct IngestConfig {
-  std::string listen = "127.0.0.1";  ///< address of both RTMP ports
-  std::uint16_t rtmp_port = 1935;    ///< 0: any free one
-  std::uint16_t rtmps_port = 1936;   ///< used where tls_cert and tls_key are given
-  std::filesystem::path tls_cert;    ///< PEM, the whole chain; empty: no RTMPS
+  std::string rtmp_address = "127.0.0.1";  ///< where both RTMP ports listen
+  std::uint16_t rtmp_port = 1935;          ///< 0: any free one
+  std::uint16_t rtmps_port = 1936;         ///< used where tls_cert and tls_key are given
+  std::filesystem::path tls_cert;          ///< PEM, the whole chain; empty: no RTMPS
   std::filesystem::path tls_key;
   std::int64_t connections_max = 1'000;           ///< RTMP connections in all
   std::int64_t connections_per_address_max = 32;  ///< of one client address: a school behind one router, not a flood
