@@ -11,7 +11,7 @@ export interface Explanation {
   passing: boolean;
 }
 
-const passingCodes = new Set(['offline', 'timeout', 'unavailable', 'rate_limited', 'bad_answer']);
+const passingCodes = new Set(['offline', 'timeout', 'unavailable', 'rate_limited', 'limit', 'bad_answer']);
 
 function isKey(key: string): key is Key {
   return key in en;

@@ -369,6 +369,8 @@ export const en = {
   'error.drafts.todo': 'Finish or cancel one of them first.',
   'error.upload_gone': 'The unfinished upload is no longer on the site.',
   'error.upload_gone.todo': 'Choose the file again: it starts anew.',
+  'error.limit': 'That is more than this site takes at once.',
+  'error.limit.todo': 'Wait a moment and try again.',
   'error.too_large': 'The file is larger than this site accepts.',
   'error.too_large.todo': 'Choose a shorter or smaller version.',
 } as const;

@@ -371,6 +371,8 @@ export const it: Record<keyof typeof en, string> = {
   'error.drafts.todo': 'Prima finiscine o annullane uno.',
   'error.upload_gone': 'Il caricamento non finito non è più sul sito.',
   'error.upload_gone.todo': 'Scegli di nuovo il file: ricomincia da capo.',
+  'error.limit': 'È più di quanto questo sito accetti in una volta.',
+  'error.limit.todo': 'Aspetta un momento e riprova.',
   'error.too_large': 'Il file è più grande di quanto questo sito accetti.',
   'error.too_large.todo': 'Scegli una versione più breve o più leggera.',
 };

@@ -119,7 +119,7 @@ function recover(Hls: typeof HlsClass, hls: HlsClass, options: Options): void {
       mediaTries += 1;
       if (mediaTries === 2) hls.swapAudioCodec();
       hls.recoverMediaError();
-    } else if (data.type === Hls.ErrorTypes.NETWORK_ERROR && networkTries < networkTriesMax) {
+    } else if (data.type === Hls.ErrorTypes.NETWORK_ERROR && networkTries < networkTriesMax && !gone(data, options)) {
       networkTries += 1;
       const again = data.details === Hls.ErrorDetails.MANIFEST_LOAD_ERROR || data.details === Hls.ErrorDetails.MANIFEST_LOAD_TIMEOUT;
       clearTimeout(timer);
@@ -128,6 +128,12 @@ function recover(Hls: typeof HlsClass, hls: HlsClass, options: Options): void {
       options.onFailed?.(data.type === Hls.ErrorTypes.NETWORK_ERROR ? 'network' : 'media');
     }
   });
+}
+
+/** A video that was deleted or made private does not come back; a broadcast's playlist may not be there yet. */
+function gone(data: ErrorData, options: Options): boolean {
+  const status = data.response?.code ?? 0;
+  return !options.live && status >= 400 && status < 500;
 }
 
 function attachNative(video: HTMLVideoElement, url: string, options: Options): Playback {

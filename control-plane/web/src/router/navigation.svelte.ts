@@ -6,6 +6,7 @@ function currentRoute(): Route {
 
 let route = $state.raw<Route>(currentRoute());
 let path = $state.raw(location.pathname);
+let repeated = $state(0);
 
 function update(): void {
   route = currentRoute();
@@ -19,6 +20,10 @@ export const navigation = {
   },
   get path(): string {
     return path;
+  },
+  /** Counts the links to the page that is shown already: a wish to have it fresh. */
+  get repeated(): number {
+    return repeated;
   },
 };
 
@@ -39,8 +44,11 @@ export function startNavigation(): void {
     if (!anchor || anchor.target || anchor.hasAttribute('download')) return;
     const url = new URL(anchor.href, location.href);
     if (url.origin !== location.origin || parseRoute(url.pathname).page === 'notFound') return;
+    const here = url.pathname === location.pathname && url.search === location.search;
+    if (here && url.hash) return; // a place on this page
     event.preventDefault();
     const to = url.pathname + url.search + url.hash;
-    if (to !== location.pathname + location.search + location.hash) go(to);
+    if (here) repeated += 1;
+    else go(to);
   });
 }

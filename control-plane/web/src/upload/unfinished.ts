@@ -28,7 +28,8 @@ function isUnfinished(value: unknown): value is Unfinished {
 }
 
 export function rememberUnfinished(entry: Unfinished): void {
-  const others = unfinished().filter((one) => one.url !== entry.url);
+  // The same file begun again replaces what was left of it.
+  const others = unfinished().filter((one) => one.url !== entry.url && !(one.filename === entry.filename && one.bytes === entry.bytes));
   remember(key, JSON.stringify([entry, ...others].slice(0, keptMax)));
 }
 

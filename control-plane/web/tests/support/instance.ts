@@ -8,6 +8,7 @@ import { extname, join, normalize } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import type { components } from '../../src/api/schema';
 import { cache } from './media';
+import { FakeBroadcast } from './broadcast';
 
 type Schemas = components['schemas'];
 
@@ -17,6 +18,15 @@ export const lucia: Schemas['User'] = { id: '0123456789abcdef', name: 'lucia', c
 /** The n-th id: valid in the API's alphabet. */
 export function id(n: number): string {
   return [...n.toString(32)].map((digit) => '0123456789abcdefghjkmnpqrstvwxyz'[parseInt(digit, 32)]).join('').padStart(16, '0');
+}
+
+interface FakeUpload {
+  video: string;
+  length: number;
+  offset: number;
+  metadata: Record<string, string>;
+  /** Only the newest request of an upload may write: what an older one still has in its buffers is dropped. */
+  writer?: IncomingMessage;
 }
 
 export class FakeInstance {
@@ -55,12 +65,14 @@ export class FakeInstance {
   /** Bytes a second that an upload is read with; 0: as fast as they come. */
   uploadRate = 0;
   /** The tus uploads: bytes stored of each. */
-  uploads = new Map<string, { video: string; length: number; offset: number; metadata: Record<string, string> }>();
+  uploads = new Map<string, FakeUpload>();
   /** What becomes of an upload whose last byte has come. */
   onUploaded: (video: Schemas['MyVideo']) => void = (video) => {
     video.state = 'processing';
     video.work = { state: 'processing', stage: 'queued', progress: 0, attempt: 0, filename: 'clip.mp4', bytes: 1 };
   };
+  /** What `/live/stage/…` plays. */
+  broadcast = new FakeBroadcast();
   private server = createServer((request, response) => void this.handle(request, response).catch(() => response.destroy()));
   private nextVideo = 900;
 
@@ -95,7 +107,10 @@ export class FakeInstance {
     const [, , name = '', ...rest] = url.pathname.split('/');
     const failure = this.failures.get(`MEDIA ${name}`);
     if (failure) return json(response, failure.status, { error: { code: failure.code, message: '' } });
-    this.file(response, join(cache, name, rest.join('/')));
+    const playlist = url.pathname.startsWith('/live/stage/') ? this.broadcast.playlist(rest) : undefined;
+    if (playlist === undefined) return this.file(response, join(cache, name, rest.join('/')));
+    response.writeHead(200, { 'Content-Type': 'application/vnd.apple.mpegurl', 'Cache-Control': 'no-store' });
+    response.end(playlist);
   }
 
   private async api(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
@@ -196,6 +211,7 @@ export class FakeInstance {
     if (request.method === 'POST') return this.create(request, response);
     const upload = this.uploads.get(key);
     if (!upload) return json(response, 404, { error: { code: 'not_found', message: 'no such upload' } });
+    upload.writer = request;
     if (request.method === 'PATCH') await this.patch(request, upload);
     if (request.method === 'DELETE') {
       this.uploads.delete(key);
@@ -224,9 +240,10 @@ export class FakeInstance {
     response.end();
   }
 
-  private async patch(request: IncomingMessage, upload: { video: string; length: number; offset: number }): Promise<void> {
+  private async patch(request: IncomingMessage, upload: FakeUpload): Promise<void> {
     try {
       for await (const chunk of request) {
+        if (upload.writer !== request) return;
         upload.offset += (chunk as Buffer).length;
         if (this.uploadRate > 0) await new Promise((resolve) => setTimeout(resolve, ((chunk as Buffer).length * 1000) / this.uploadRate));
       }
