@@ -291,8 +291,11 @@ class SociDatabase final : public Database {
     if (worked) {
       worked = session.commit();
       if (worked) return {};
+      again = session.wanted_again();
+      if (engine_ == Engine::postgresql) return worked;  // a COMMIT that failed has ended the transaction
+    } else {
+      again = session.wanted_again();
     }
-    again = session.wanted_again();
     session.rollback();
     return worked;
   }
