@@ -31,9 +31,6 @@ set(RIBALTA_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them")
 if(RIBALTA_SANITIZE)
   add_compile_options(-fsanitize=${RIBALTA_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${RIBALTA_SANITIZE})
-  if(RIBALTA_SANITIZE MATCHES "undefined")
-    add_compile_options(-fno-sanitize=vptr)  # SOCI hides the typeinfo of its backends
-  endif()
 endif()
 
 find_program(RIBALTA_CCACHE ccache)

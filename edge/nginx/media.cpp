@@ -1,7 +1,6 @@
 #include "edge/nginx/media.h"
 
 #include <optional>
-#include <utility>
 
 #include "edge/media_path.h"
 
@@ -25,11 +24,6 @@ class MediaRequest final : public Waiter {
       ngx_delete_posted_event(&wake_);  // a macro of several statements
     }
     waiting = false;
-    leave_cache();
-  }
-  void enter_cache() { cache_number_ = worker()->waiters.add(r_); }
-  void leave_cache() {
-    if (worker() != nullptr) worker()->waiters.remove(std::exchange(cache_number_, 0));
   }
 
   MediaTarget target;
@@ -56,7 +50,6 @@ class MediaRequest final : public Waiter {
 
   ngx_http_request_t* r_;
   ngx_event_t wake_{};
-  std::uint64_t cache_number_ = 0;  ///< among the worker's CacheWaiters; 0: not there
 };
 
 MediaRequest* state_of(ngx_http_request_t* r) {
@@ -192,14 +185,13 @@ ngx_int_t decide_request(ngx_http_request_t* r, MediaRequest& state, Counters& c
   }
   state.key = cache_key(state.target, state.authorised, answer.generation);
   state.allowed = true;
-  state.enter_cache();
   return NGX_DECLINED;
 }
 
 ngx_int_t check(ngx_http_request_t* r) {
-  if (worker() == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
-  Lookups& lookups = worker()->lookups;
-  Counters& counters = lookups.zone().counters();
+  Lookups* lookups = worker_lookups();
+  if (lookups == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
+  Counters& counters = lookups->zone().counters();
 
   auto* state = state_of(r);
   if (state == nullptr) {
@@ -208,7 +200,7 @@ ngx_int_t check(ngx_http_request_t* r) {
     count(counters.requests);
     if (const ngx_int_t rc = read_request(r, *state, counters); rc != NGX_DECLINED) return rc;
     if (const ngx_int_t rc = check_token(r, *state, counters); rc != NGX_DECLINED) return rc;
-    if (const ngx_int_t rc = find_answer(*state, lookups); rc != NGX_DECLINED) return rc;
+    if (const ngx_int_t rc = find_answer(*state, *lookups); rc != NGX_DECLINED) return rc;
   }
   if (state->waiting) return NGX_AGAIN;  // woken by the socket, not by Redis
   if (state->allowed || !state->answer) return NGX_DECLINED;
@@ -308,13 +300,9 @@ std::optional<std::string> age_text(ngx_http_request_t* r) {
 
 }  // namespace
 
-Worker*& worker() {
-  static Worker* one = nullptr;
-  return one;
-}
-
-void leave_cache(ngx_http_request_t* r) {
-  if (MediaRequest* state = state_of(r); state != nullptr && r == r->main) state->leave_cache();
+Lookups*& worker_lookups() {
+  static Lookups* lookups = nullptr;
+  return lookups;
 }
 
 /// Tokens open media until they expire: they don't belong into logs. nginx's error log quotes the request line.
@@ -336,8 +324,9 @@ ngx_int_t check_media_access(ngx_http_request_t* r) {
 }
 
 ngx_int_t count_media_answer(ngx_http_request_t* r) {
-  if (worker() == nullptr || r != r->main || state_of(r) == nullptr) return NGX_OK;
-  Counters& counters = worker()->lookups.zone().counters();
+  Lookups* lookups = worker_lookups();
+  if (lookups == nullptr || r != r->main || state_of(r) == nullptr) return NGX_OK;
+  Counters& counters = lookups->zone().counters();
   const CacheUse use = r->upstream != nullptr ? cache_use(*r->upstream) : CacheUse::none;
   const ngx_uint_t hundreds = r->headers_out.status / 100;
   count(counters.cache[static_cast<std::size_t>(use)]);

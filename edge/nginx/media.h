@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "core/tokens.h"
-#include "edge/nginx/cache_waiters.h"
 #include "edge/nginx/lookups.h"
 #include "edge/nginx/nginx.h"
 #include "edge/nginx/shared.h"
@@ -21,13 +20,8 @@ struct MainConf {
   std::vector<TokenKey> token_keys;
 };
 
-/// What one worker holds.
-struct Worker {
-  Lookups lookups;
-  CacheWaiters waiters;
-};
-/// Null before the worker runs, and when it ends. Set by module.cpp.
-Worker*& worker();
+/// The worker's connections; null before the worker runs. Set by module.cpp.
+Lookups*& worker_lookups();
 
 /// Finds the module's configuration of a request. Defined in module.cpp, which knows the module's slot.
 const MainConf& main_conf(ngx_http_request_t* r);
@@ -39,8 +33,6 @@ void set_request_slot(ngx_http_request_t* r, void* state);
 ngx_int_t mask_request_line(ngx_http_request_t* r);
 ngx_int_t check_media_access(ngx_http_request_t* r);
 ngx_int_t count_media_answer(ngx_http_request_t* r);
-/// The answer's head is about to be sent: the request no longer waits for the cache.
-void leave_cache(ngx_http_request_t* r);
 
 /// Adds $ribalta_target, $ribalta_origin, $ribalta_cache_key, $ribalta_authorised, $ribalta_cache_status, $ribalta_age.
 ngx_int_t add_media_variables(ngx_conf_t* cf);

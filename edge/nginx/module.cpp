@@ -5,7 +5,6 @@
 #include <csignal>
 #include <fstream>
 #include <iterator>
-#include <utility>
 
 #include "edge/nginx/media.h"
 #include "edge/nginx/status.h"
@@ -123,13 +122,6 @@ ngx_command_t commands[] = {
     {{0, nullptr}, 0, nullptr, 0, 0, nullptr},
 };
 
-ngx_http_output_header_filter_pt next_header_filter = nullptr;
-
-ngx_int_t filter_head(ngx_http_request_t* r) {
-  leave_cache(r);
-  return next_header_filter(r);
-}
-
 // --- configuration ---------------------------------------------------------------------------------------------------
 
 void* create_main_conf(ngx_conf_t* cf) {
@@ -172,7 +164,6 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) {
   const bool added = add_phase(cf, NGX_HTTP_POST_READ_PHASE, mask_request_line) &&
                      add_phase(cf, NGX_HTTP_ACCESS_PHASE, check_media_access) &&
                      add_phase(cf, NGX_HTTP_LOG_PHASE, count_media_answer);
-  next_header_filter = std::exchange(ngx_http_top_header_filter, filter_head);
   return added ? NGX_OK : NGX_ERROR;
 }
 
@@ -191,14 +182,13 @@ ngx_int_t init_process(ngx_cycle_t* cycle) {
   if (conf == nullptr) return NGX_OK;  // no http { }
   return guarded(cycle->log, ngx_int_t{NGX_ERROR}, [&]() -> ngx_int_t {
     const bool listens_to_purges = ngx_worker == 0;
-    worker() =
-        new Worker{.lookups{*conf->redis, Zone{conf->zone}, listens_to_purges, cycle->log}, .waiters{cycle->log}};
-    worker()->lookups.start();
+    worker_lookups() = new Lookups{*conf->redis, Zone{conf->zone}, listens_to_purges, cycle->log};
+    worker_lookups()->start();
     return NGX_OK;
   });
 }
 
-void exit_process(ngx_cycle_t*) { delete std::exchange(worker(), nullptr); }
+void exit_process(ngx_cycle_t*) { delete std::exchange(worker_lookups(), nullptr); }
 
 ngx_http_module_t module_context = {
     add_media_variables,   // preconfiguration

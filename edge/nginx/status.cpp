@@ -97,17 +97,17 @@ ngx_int_t send(ngx_http_request_t* r, const char* type, std::string_view body) {
 
 ngx_int_t answer_status(ngx_http_request_t* r, StatusPage page) {
   if ((r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) == 0) return NGX_HTTP_NOT_ALLOWED;
-  if (worker() == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
-  Zone& zone = worker()->lookups.zone();
+  Lookups* lookups = worker_lookups();
+  if (lookups == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
   switch (page) {
     case StatusPage::none:
       return NGX_DECLINED;
     case StatusPage::health:
       return send(r, "text/plain", "ok\n");
     case StatusPage::metrics:
-      return send(r, "text/plain; version=0.0.4", metrics_text(zone));
+      return send(r, "text/plain; version=0.0.4", metrics_text(lookups->zone()));
     case StatusPage::json:
-      return send(r, "application/json", json_text(zone));
+      return send(r, "application/json", json_text(lookups->zone()));
   }
   return NGX_DECLINED;
 }

@@ -1,0 +1,63 @@
+// What the control plane does without being asked: errands to other rooms, the bell, sweeping silent streams and lost
+// leases, and telling a Redis that forgot. All on loop 0.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_set>
+
+#include "control-plane/control.h"
+#include "control-plane/errands_store.h"
+#include "core/async.h"
+
+namespace ribalta::control {
+
+/// Errands at once: a packager that hangs must not hold up the object store's.
+inline constexpr std::size_t kErrandsAtOnce = 8;
+/// Between looks at errands and sweeps, when nobody wakes us.
+inline constexpr std::chrono::milliseconds kTick{1'000};
+/// The bell is rung again for jobs that wait.
+inline constexpr std::int64_t kRingAgainMs = 5'000;
+/// Before a failed errand is tried again: this, doubled each time up to the second.
+inline constexpr std::int64_t kErrandFirstWaitMs = 250;
+inline constexpr std::int64_t kErrandWaitMaxMs = 60'000;
+
+class Background : public std::enable_shared_from_this<Background> {
+ public:
+  explicit Background(std::shared_ptr<Control> control);
+
+  /// Starts its coroutines on loop 0.
+  void start();
+  /// Ends them soon. On loop 0.
+  void stop();
+
+  /// One errand, now. @error what stands in the way: it is tried again.
+  Task<Result<void>> run(const Errand& errand);
+  /// One look at everything. For tests, and what the loop does each second.
+  Task<void> sweep();
+  /// Runs what is due and returns when it has ended. For tests.
+  Task<void> run_due();
+
+ private:
+  Task<void> loop();
+  Task<void> take(Errand errand);
+  Task<void> ring();
+  Task<void> tell_redis();
+  Task<Result<void>> video_access(VideoId video);
+  Task<Result<void>> video_tidy(VideoId video);
+  Task<Result<void>> stream_plan(StreamId stream);
+  Task<Result<void>> stream_end(StreamId stream);
+  Task<Result<void>> stream_remove(StreamId stream);
+
+  std::shared_ptr<Control> control_;
+  Event woken_;
+  bool stopping_ = false;
+  std::unordered_set<std::string> running_;  ///< kind and subject: never two at once for one
+  std::int64_t waiting_ = 0;  ///< jobs that were due when the bell last rang
+  std::int64_t rung_ms_ = 0;
+  std::int64_t swept_sessions_ms_ = 0;
+  bool telling_ = false;
+};
+
+}  // namespace ribalta::control
