@@ -309,6 +309,24 @@ TEST_CASE("edge: with the origin down, stale playlists and cached segments go on
   CHECK(machine.get(playlist).body == "back " + playlist);
 }
 
+TEST_CASE(
+    "edge: with the cache's disk nearly full, media pass through whole and unstored, and what is cached still serves") {
+  Machine machine;
+  const std::string before = "/v/" + new_id() + "/1/v720/1.m4s";
+  machine.get(before);
+  machine.configure("ribalta_cache_disk " + machine.path("") + "/cache/edge 256m;",
+                    "ribalta_cache_disk " + machine.path("") + "/cache/edge 8000000g;");
+  machine.nginx->signal(SIGHUP);
+  REQUIRE(until([&] { return machine.metric("ribalta_edge_cache_disk_low ") == 1; }));
+  const std::string segment = "/v/" + new_id() + "/1/v720/1.m4s";
+  for (int i = 0; i < 2; ++i) {
+    const Response response = machine.get(segment);
+    CHECK(response.body == "packager " + segment);
+    CHECK(cache_status(response) == "ribalta-edge; fwd=miss");
+  }
+  CHECK(is_hit(machine.get(before)));
+}
+
 TEST_CASE("edge: reloads under load lose no request, keep what is known, and leave no alert") {
   Machine machine;
   const std::string stream = new_id();

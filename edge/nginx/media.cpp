@@ -1,6 +1,7 @@
 #include "edge/nginx/media.h"
 
 #include <optional>
+#include <utility>
 
 #include "edge/media_path.h"
 
@@ -24,6 +25,11 @@ class MediaRequest final : public Waiter {
       ngx_delete_posted_event(&wake_);  // a macro of several statements
     }
     waiting = false;
+    leave_cache();
+  }
+  void enter_cache() { cache_number_ = worker()->waiters.add(r_); }
+  void leave_cache() {
+    if (worker() != nullptr) worker()->waiters.remove(std::exchange(cache_number_, 0));
   }
 
   MediaTarget target;
@@ -50,6 +56,7 @@ class MediaRequest final : public Waiter {
 
   ngx_http_request_t* r_;
   ngx_event_t wake_{};
+  std::uint64_t cache_number_ = 0;  ///< among the worker's CacheWaiters; 0: not there
 };
 
 MediaRequest* state_of(ngx_http_request_t* r) {
@@ -185,13 +192,14 @@ ngx_int_t decide_request(ngx_http_request_t* r, MediaRequest& state, Counters& c
   }
   state.key = cache_key(state.target, state.authorised, answer.generation);
   state.allowed = true;
+  state.enter_cache();
   return NGX_DECLINED;
 }
 
 ngx_int_t check(ngx_http_request_t* r) {
-  Lookups* lookups = worker_lookups();
-  if (lookups == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
-  Counters& counters = lookups->zone().counters();
+  if (worker() == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
+  Lookups& lookups = worker()->lookups;
+  Counters& counters = lookups.zone().counters();
 
   auto* state = state_of(r);
   if (state == nullptr) {
@@ -200,7 +208,7 @@ ngx_int_t check(ngx_http_request_t* r) {
     count(counters.requests);
     if (const ngx_int_t rc = read_request(r, *state, counters); rc != NGX_DECLINED) return rc;
     if (const ngx_int_t rc = check_token(r, *state, counters); rc != NGX_DECLINED) return rc;
-    if (const ngx_int_t rc = find_answer(*state, *lookups); rc != NGX_DECLINED) return rc;
+    if (const ngx_int_t rc = find_answer(*state, lookups); rc != NGX_DECLINED) return rc;
   }
   if (state->waiting) return NGX_AGAIN;  // woken by the socket, not by Redis
   if (state->allowed || !state->answer) return NGX_DECLINED;
@@ -238,7 +246,9 @@ CacheFacts cache_facts(ngx_http_request_t* r) {
   if (r->cache == nullptr) return facts;
   facts.collapsed = r->cache->wait_time != 0;
   if (r->cache->valid_sec != 0) facts.ttl_s = r->cache->valid_sec - ngx_time();
-  facts.stored = r->upstream->cacheable != 0 && r->cache->valid_sec > ngx_time();
+  // nginx looks at proxy_no_cache only after the head was sent.
+  const bool room = worker() != nullptr && !worker()->cache_disk.is_low();
+  facts.stored = r->upstream->cacheable != 0 && r->cache->valid_sec > ngx_time() && room;
   return facts;
 }
 
@@ -289,6 +299,11 @@ std::optional<std::string> authorised_text(ngx_http_request_t* r) {
 }
 std::optional<std::string> cache_status_text(ngx_http_request_t* r) { return cache_status(cache_facts(r)); }
 
+/// For proxy_no_cache: "0" stores.
+std::optional<std::string> no_store_text(ngx_http_request_t*) {
+  return worker() != nullptr && worker()->cache_disk.is_low() ? "1" : "0";
+}
+
 /// Seconds since the origin gave the answer: players that aim at the live edge subtract it.
 std::optional<std::string> age_text(ngx_http_request_t* r) {
   if (r->upstream == nullptr || r->cache == nullptr || r->cache->date == 0) return std::nullopt;
@@ -300,9 +315,13 @@ std::optional<std::string> age_text(ngx_http_request_t* r) {
 
 }  // namespace
 
-Lookups*& worker_lookups() {
-  static Lookups* lookups = nullptr;
-  return lookups;
+Worker*& worker() {
+  static Worker* one = nullptr;
+  return one;
+}
+
+void leave_cache(ngx_http_request_t* r) {
+  if (MediaRequest* state = state_of(r); state != nullptr && r == r->main) state->leave_cache();
 }
 
 /// Tokens open media until they expire: they don't belong into logs. nginx's error log quotes the request line.
@@ -324,9 +343,8 @@ ngx_int_t check_media_access(ngx_http_request_t* r) {
 }
 
 ngx_int_t count_media_answer(ngx_http_request_t* r) {
-  Lookups* lookups = worker_lookups();
-  if (lookups == nullptr || r != r->main || state_of(r) == nullptr) return NGX_OK;
-  Counters& counters = lookups->zone().counters();
+  if (worker() == nullptr || r != r->main || state_of(r) == nullptr) return NGX_OK;
+  Counters& counters = worker()->lookups.zone().counters();
   const CacheUse use = r->upstream != nullptr ? cache_use(*r->upstream) : CacheUse::none;
   const ngx_uint_t hundreds = r->headers_out.status / 100;
   count(counters.cache[static_cast<std::size_t>(use)]);
@@ -347,6 +365,7 @@ ngx_int_t add_media_variables(ngx_conf_t* cf) {
       {ngx_string("ribalta_cache_key"), get_variable<key_text>, 0},
       {ngx_string("ribalta_authorised"), get_variable<authorised_text>, 0},
       {ngx_string("ribalta_cache_status"), get_variable<cache_status_text>, NGX_HTTP_VAR_NOCACHEABLE},
+      {ngx_string("ribalta_no_store"), get_variable<no_store_text>, NGX_HTTP_VAR_NOCACHEABLE},
       {ngx_string("ribalta_age"), get_variable<age_text>, NGX_HTTP_VAR_NOCACHEABLE},
   };
   for (const Named& named : variables) {

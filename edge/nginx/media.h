@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "core/tokens.h"
+#include "edge/nginx/cache_disk.h"
+#include "edge/nginx/cache_waiters.h"
 #include "edge/nginx/lookups.h"
 #include "edge/nginx/nginx.h"
 #include "edge/nginx/shared.h"
@@ -18,10 +20,18 @@ struct MainConf {
   std::unique_ptr<RedisAddress> redis;
   std::string default_origin;  ///< as origin_authority gives it
   std::vector<TokenKey> token_keys;
+  std::string cache_folder;
+  std::uint64_t cache_free_bytes_min = 0;
 };
 
-/// The worker's connections; null before the worker runs. Set by module.cpp.
-Lookups*& worker_lookups();
+/// What one worker holds.
+struct Worker {
+  Lookups lookups;
+  CacheWaiters waiters;
+  CacheDisk cache_disk;
+};
+/// Null before the worker runs, and when it ends. Set by module.cpp.
+Worker*& worker();
 
 /// Finds the module's configuration of a request. Defined in module.cpp, which knows the module's slot.
 const MainConf& main_conf(ngx_http_request_t* r);
@@ -33,8 +43,11 @@ void set_request_slot(ngx_http_request_t* r, void* state);
 ngx_int_t mask_request_line(ngx_http_request_t* r);
 ngx_int_t check_media_access(ngx_http_request_t* r);
 ngx_int_t count_media_answer(ngx_http_request_t* r);
+/// The answer's head is about to be sent: the request no longer waits for the cache.
+void leave_cache(ngx_http_request_t* r);
 
-/// Adds $ribalta_target, $ribalta_origin, $ribalta_cache_key, $ribalta_authorised, $ribalta_cache_status, $ribalta_age.
+/// Adds $ribalta_target, $ribalta_origin, $ribalta_cache_key, $ribalta_authorised, $ribalta_cache_status, $ribalta_age,
+/// $ribalta_no_store.
 ngx_int_t add_media_variables(ngx_conf_t* cf);
 
 }  // namespace ribalta::edge

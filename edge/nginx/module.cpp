@@ -5,6 +5,7 @@
 #include <csignal>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "edge/nginx/media.h"
 #include "edge/nginx/status.h"
@@ -79,6 +80,18 @@ char* set_token_keys(ngx_conf_t* cf, MainConf& conf) {
   return NGX_CONF_OK;
 }
 
+/// FOLDER BYTES: with less room than that on the folder's disk, $ribalta_no_store is 1.
+char* set_cache_disk(ngx_conf_t* cf, MainConf& conf) {
+  ngx_str_t folder = argument(cf, 1);
+  ngx_str_t size = argument(cf, 2);
+  const off_t bytes = ngx_parse_offset(&size);
+  if (bytes == NGX_ERROR) return complain(cf, "ribalta_cache_disk: a size wanted");
+  if (ngx_conf_full_name(cf->cycle, &folder, 0) != NGX_OK) return static_cast<char*>(NGX_CONF_ERROR);
+  conf.cache_folder = view(folder);
+  conf.cache_free_bytes_min = static_cast<std::uint64_t>(bytes);
+  return NGX_CONF_OK;
+}
+
 template <char* (*set)(ngx_conf_t*, MainConf&)>
 char* set_in_main(ngx_conf_t* cf, ngx_command_t*, void* conf) {
   return guarded(cf->log, static_cast<char*>(NGX_CONF_ERROR), [&] { return set(cf, *static_cast<MainConf*>(conf)); });
@@ -115,12 +128,21 @@ ngx_command_t commands[] = {
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     {ngx_string("ribalta_token_keys"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_in_main<set_token_keys>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
+    {ngx_string("ribalta_cache_disk"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_in_main<set_cache_disk>,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     {ngx_string("ribalta_media"), NGX_HTTP_LOC_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot, NGX_HTTP_LOC_CONF_OFFSET,
      offsetof(LocationConf, media), nullptr},
     {ngx_string("ribalta_status"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_status, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
     {{0, nullptr}, 0, nullptr, 0, 0, nullptr},
 };
+
+ngx_http_output_header_filter_pt next_header_filter = nullptr;
+
+ngx_int_t filter_head(ngx_http_request_t* r) {
+  leave_cache(r);
+  return next_header_filter(r);
+}
 
 // --- configuration ---------------------------------------------------------------------------------------------------
 
@@ -164,6 +186,7 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) {
   const bool added = add_phase(cf, NGX_HTTP_POST_READ_PHASE, mask_request_line) &&
                      add_phase(cf, NGX_HTTP_ACCESS_PHASE, check_media_access) &&
                      add_phase(cf, NGX_HTTP_LOG_PHASE, count_media_answer);
+  next_header_filter = std::exchange(ngx_http_top_header_filter, filter_head);
   return added ? NGX_OK : NGX_ERROR;
 }
 
@@ -182,13 +205,15 @@ ngx_int_t init_process(ngx_cycle_t* cycle) {
   if (conf == nullptr) return NGX_OK;  // no http { }
   return guarded(cycle->log, ngx_int_t{NGX_ERROR}, [&]() -> ngx_int_t {
     const bool listens_to_purges = ngx_worker == 0;
-    worker_lookups() = new Lookups{*conf->redis, Zone{conf->zone}, listens_to_purges, cycle->log};
-    worker_lookups()->start();
+    worker() = new Worker{.lookups{*conf->redis, Zone{conf->zone}, listens_to_purges, cycle->log},
+                          .waiters{cycle->log},
+                          .cache_disk{conf->cache_folder, conf->cache_free_bytes_min}};
+    worker()->lookups.start();
     return NGX_OK;
   });
 }
 
-void exit_process(ngx_cycle_t*) { delete std::exchange(worker_lookups(), nullptr); }
+void exit_process(ngx_cycle_t*) { delete std::exchange(worker(), nullptr); }
 
 ngx_http_module_t module_context = {
     add_media_variables,   // preconfiguration

@@ -61,6 +61,8 @@ std::string metrics_text(Zone& zone) {
   out.value(c.origins_malformed);
   out.begin("cache_total", "counter", "Answers by what the cache did.");
   for (std::size_t i = 0; i < kCacheUses; ++i) out.value(c.cache[i], "use", kCacheUseNames[i]);
+  out.begin("cache_disk_low", "gauge", "1: the cache's disk is nearly full, media pass through unstored.");
+  out.value(worker()->cache_disk.is_low() ? 1 : 0);
   out.begin("responses_total", "counter", "Answers by status; 0xx: the client left before.");
   for (std::size_t i = 0; i < c.status.size(); ++i) out.value(c.status[i], "status", std::to_string(i) + "xx");
   out.begin("sent_bytes_total", "counter", "Bytes sent for media.");
@@ -97,17 +99,17 @@ ngx_int_t send(ngx_http_request_t* r, const char* type, std::string_view body) {
 
 ngx_int_t answer_status(ngx_http_request_t* r, StatusPage page) {
   if ((r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) == 0) return NGX_HTTP_NOT_ALLOWED;
-  Lookups* lookups = worker_lookups();
-  if (lookups == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
+  if (worker() == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
+  Zone& zone = worker()->lookups.zone();
   switch (page) {
     case StatusPage::none:
       return NGX_DECLINED;
     case StatusPage::health:
       return send(r, "text/plain", "ok\n");
     case StatusPage::metrics:
-      return send(r, "text/plain; version=0.0.4", metrics_text(lookups->zone()));
+      return send(r, "text/plain; version=0.0.4", metrics_text(zone));
     case StatusPage::json:
-      return send(r, "application/json", json_text(lookups->zone()));
+      return send(r, "application/json", json_text(zone));
   }
   return NGX_DECLINED;
 }

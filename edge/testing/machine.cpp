@@ -178,6 +178,13 @@ void Machine::write_configuration() const {
   write_file(path("nginx.conf"), text);
 }
 
+void Machine::configure(const std::string& from, const std::string& to) const {
+  std::string text = read_file(path("nginx.conf"));
+  REQUIRE(text.find(from) != std::string::npos);
+  replace_all(text, from, to);
+  write_file(path("nginx.conf"), text);
+}
+
 void Machine::start_redis() {
   redis = std::make_unique<Process>(std::vector<std::string>{"redis-server", "--port", "0", "--unixsocket",
                                                              path("run/redis.sock"), "--save", "", "--dir",

@@ -77,6 +77,8 @@ class Machine {
   std::string status(const std::string& page);
   std::uint64_t metric(const std::string& line_start);
 
+  /// Replaces text in nginx's configuration; takes effect with the next start or reload.
+  void configure(const std::string& from, const std::string& to) const;
   void start_redis();
   void start_nginx();
   void set(const std::string& key, const std::string& value);
