@@ -110,7 +110,8 @@ Result<AacConfig> parse_aac_config(ByteSpan payload) {
 }
 
 Result<Bytes> write_aac_config(const AacConfig& config) {
-  if (config.object_type != 2 || config.sbr || config.ps) return fail(Code::unsupported, "AudioSpecificConfig: not AAC-LC");
+  if (config.object_type != 2 || config.sbr || config.ps)
+    return fail(Code::unsupported, "AudioSpecificConfig: not AAC-LC");
   if (config.frame_samples != 1024 && config.frame_samples != 960) {
     return fail(Code::unsupported, "AudioSpecificConfig: samples in a frame", config.frame_samples);
   }
@@ -162,7 +163,8 @@ Result<OpusConfig> parse_dops(ByteSpan payload) {
 
 Result<Bytes> write_dops(const OpusConfig& config) {
   const bool mapped = config.mapping_family != 0;
-  if (config.channels == 0 || (!mapped && config.channels > 2)) return fail(Code::malformed, "dOps: channels", config.channels);
+  if (config.channels == 0 || (!mapped && config.channels > 2))
+    return fail(Code::malformed, "dOps: channels", config.channels);
   if (config.mapping.size() != (mapped ? std::size_t{2} + config.channels : 0)) {
     return fail(Code::malformed, "dOps: bytes of channel mapping", config.mapping.size());
   }
@@ -178,7 +180,8 @@ Result<Bytes> write_dops(const OpusConfig& config) {
 }
 
 Result<OpusConfig> parse_opus_head(ByteSpan head) {
-  if (head.size() < 19 || as_text(head.first(8)) != "OpusHead") return fail(Code::malformed, "OpusHead: bytes", head.size());
+  if (head.size() < 19 || as_text(head.first(8)) != "OpusHead")
+    return fail(Code::malformed, "OpusHead: bytes", head.size());
   const auto at = [&](std::size_t i) { return read_u8(head.subspan(i)); };
   if (at(8) == 0 || at(8) > 15) return fail(Code::unsupported, "OpusHead: version", at(8));  // RFC 7845 §5.1
   ByteWriter dops;

@@ -15,8 +15,8 @@ class BitReader {
   std::uint32_t bits(unsigned count);  ///< 0..32
   bool bit() { return bits(1) != 0; }
   std::uint8_t u8(unsigned count) { return static_cast<std::uint8_t>(bits(count)); }
-  std::uint32_t ue();                  ///< unsigned Exp-Golomb (ITU-T H.264 §9.1), at most 2^32 - 2
-  std::int32_t se();                   ///< signed Exp-Golomb, -2^31 + 1 … 2^31 - 1
+  std::uint32_t ue();  ///< unsigned Exp-Golomb (ITU-T H.264 §9.1), at most 2^32 - 2
+  std::int32_t se();   ///< signed Exp-Golomb, -2^31 + 1 … 2^31 - 1
   void skip(std::size_t count);
   [[nodiscard]] bool overrun() const { return overrun_; }
   [[nodiscard]] std::size_t left() const { return bytes_.size() * 8 - position_; }

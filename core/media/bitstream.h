@@ -31,7 +31,8 @@ Result<Bytes> lengths_to_annex_b(ByteSpan frame, std::uint8_t length_bytes);
 /// Whether decoding can start at a frame.
 enum class RandomAccess : std::uint8_t {
   none,
-  open,    ///< decodable from here, but frames shown before it need earlier ones (recovery point SEI, CRA): no rung may cut here
+  open,    ///< decodable from here, but frames shown before it need earlier ones (recovery point SEI, CRA): no rung may
+           ///< cut here
   closed,  ///< IDR (H.264), IDR or BLA (HEVC), key frame (AV1, VP9)
 };
 /// @param nal_length_bytes  H.264 and HEVC; otherwise unused. Broken frames give `none`.
@@ -41,7 +42,7 @@ RandomAccess random_access(CodecId codec, ByteSpan frame, std::uint8_t nal_lengt
 struct PictureFormat {
   std::uint8_t profile = 0;
   std::uint8_t level = 0;
-  std::uint32_t width = 0;   ///< visible, after cropping
+  std::uint32_t width = 0;  ///< visible, after cropping
   std::uint32_t height = 0;
   std::uint32_t sar_num = 1;
   std::uint32_t sar_den = 1;
@@ -54,8 +55,8 @@ struct PictureFormat {
   std::uint32_t fps_den = 0;
   /// Most frames that may be shown later than decoded (VUI max_num_reorder_frames), where told.
   std::optional<std::uint32_t> reorder_frames;
-  bool interlaced = false;         ///< H.264 frame_mbs_only_flag 0: fields may occur
-  bool high_tier = false;          ///< HEVC, AV1
+  bool interlaced = false;           ///< H.264 frame_mbs_only_flag 0: fields may occur
+  bool high_tier = false;            ///< HEVC, AV1
   std::uint8_t sample_position = 0;  ///< AV1 chroma_sample_position
 };
 

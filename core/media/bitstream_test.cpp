@@ -87,11 +87,11 @@ TEST_CASE("an SPS of another type, or larger than the limit, is refused") {
     put(0, 1);       // gaps
     ue(width_code);  // macroblocks minus 1
     ue(0);
-    put(1, 1);       // frames only
+    put(1, 1);  // frames only
     put(1, 1);
-    put(0, 1);       // no cropping
-    put(0, 1);       // no VUI
-    put(1, 1);       // stop bit
+    put(0, 1);  // no cropping
+    put(0, 1);  // no VUI
+    put(1, 1);  // stop bit
     const unsigned pad = (8 - count % 8) % 8;
     put(0, pad);
     ByteWriter out;
@@ -121,8 +121,8 @@ TEST_CASE("an SPS of another type, or larger than the limit, is refused") {
 }
 
 TEST_CASE("NAL units with lengths of 1, 2 and 4 bytes, and every cut of them") {
-  for (const auto& [text, bytes] : {std::pair{"02 6501 01 41", 1}, std::pair{"0002 6501 0001 41", 2},
-                                    std::pair{"00000002 6501 00000001 41", 4}}) {
+  for (const auto& [text, bytes] :
+       {std::pair{"02 6501 01 41", 1}, std::pair{"0002 6501 0001 41", 2}, std::pair{"00000002 6501 00000001 41", 4}}) {
     const Bytes frame = hex(text);
     const auto units = split_nal_units(frame, static_cast<std::uint8_t>(bytes));
     REQUIRE(units);
@@ -208,7 +208,8 @@ TEST_CASE("VP9: a key frame tells its size, another frame does not") {
 }
 
 TEST_CASE("bits: Exp-Golomb codes, and reading past the end gives zeros") {
-  const Bytes bytes = hex("a6 42 98 e2 04 8a");  // the example of ITU-T H.264 §9.1: 1 010 011 00100 00101 00110 00111 0001000 …
+  const Bytes bytes =
+      hex("a6 42 98 e2 04 8a");  // the example of ITU-T H.264 §9.1: 1 010 011 00100 00101 00110 00111 0001000 …
   BitReader bits{bytes};
   for (std::uint32_t expected = 0; expected < 9; ++expected) CHECK(bits.ue() == expected);
   CHECK_FALSE(bits.overrun());

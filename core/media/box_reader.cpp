@@ -8,7 +8,7 @@ namespace {
 
 struct Header {
   std::uint32_t type = 0;
-  std::uint64_t size = 0;      ///< of the whole box
+  std::uint64_t size = 0;  ///< of the whole box
   std::size_t header_bytes = 0;
 };
 

@@ -31,11 +31,11 @@ struct Box {
 Result<Box> read_box(ByteReader& reader);
 
 struct BoxLimits {
-  std::uint64_t init_bytes_max = 256 * 1024;         ///< ftyp, moov: one track without samples takes about 1 KiB
-  std::uint64_t moof_bytes_max = 64 * 1024;          ///< 1024 samples of 16 bytes, and room
+  std::uint64_t init_bytes_max = 256 * 1024;             ///< ftyp, moov: one track without samples takes about 1 KiB
+  std::uint64_t moof_bytes_max = 64 * 1024;              ///< 1024 samples of 16 bytes, and room
   std::uint64_t mdat_bytes_max = 50 * 1024 * 1024 + 16;  ///< kChunkBytesMax and the header
-  std::uint64_t sidx_bytes_max = 1024 * 1024;        ///< 65 535 references of 12 bytes
-  std::uint64_t other_bytes_max = 64 * 1024;         ///< styp, prft, emsg, free, and what we do not know
+  std::uint64_t sidx_bytes_max = 1024 * 1024;            ///< 65 535 references of 12 bytes
+  std::uint64_t other_bytes_max = 64 * 1024;             ///< styp, prft, emsg, free, and what we do not know
   [[nodiscard]] std::uint64_t of(std::uint32_t type) const;
 };
 

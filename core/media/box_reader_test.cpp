@@ -46,9 +46,9 @@ TEST_CASE("a declared size over the limit is refused before its bytes come; at t
     std::uint64_t limit;
   };
   const BoxLimits limits;
-  for (const Each each : {Each{"moov", limits.init_bytes_max}, Each{"moof", limits.moof_bytes_max},
-                          Each{"mdat", limits.mdat_bytes_max}, Each{"sidx", limits.sidx_bytes_max},
-                          Each{"abcd", limits.other_bytes_max}}) {
+  for (const Each each :
+       {Each{"moov", limits.init_bytes_max}, Each{"moof", limits.moof_bytes_max}, Each{"mdat", limits.mdat_bytes_max},
+        Each{"sidx", limits.sidx_bytes_max}, Each{"abcd", limits.other_bytes_max}}) {
     BoxReader good;
     good.feed(header(static_cast<std::uint32_t>(each.limit), each.name));
     CHECK(good.next());

@@ -77,7 +77,8 @@ Result<void> read_trun(ByteSpan payload, const Defaults& defaults, DataRange& da
     const auto offset = reader.be32();
     if (!offset) return offset.error().in("trun");
     const auto at = static_cast<std::int32_t>(*offset);
-    if (at < 0 || static_cast<std::size_t>(at) < data.begin) return fail(Code::unsupported, "trun: data before mdat:", at);
+    if (at < 0 || static_cast<std::size_t>(at) < data.begin)
+      return fail(Code::unsupported, "trun: data before mdat:", at);
     data.next = static_cast<std::size_t>(at);
   }
   std::optional<std::uint32_t> first_flags;
@@ -94,8 +95,8 @@ Result<void> read_trun(ByteSpan payload, const Defaults& defaults, DataRange& da
       std::uint32_t flag;
       std::uint32_t* value;
     };
-    for (const Field field : {Field{0x100, &own.duration}, Field{0x200, &own.size}, Field{0x400, &own.flags},
-                              Field{0x800, &offset}}) {
+    for (const Field field :
+         {Field{0x100, &own.duration}, Field{0x200, &own.size}, Field{0x400, &own.flags}, Field{0x800, &offset}}) {
       if ((flags & field.flag) == 0) continue;
       const auto value = reader.be32();
       if (!value) return value.error().in("trun");

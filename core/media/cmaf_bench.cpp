@@ -19,7 +19,11 @@ Bytes one_second() {
   const Bytes frame(kFrameBytes, std::byte{0x55});
   Bytes all = write_init(config).value();
   for (std::size_t i = 0; i < kFrames; ++i) {
-    const Sample sample{.dts = static_cast<std::int64_t>(i) * 3000, .duration = 3000, .cts_offset = 6000, .sync = i == 0, .data = frame};
+    const Sample sample{.dts = static_cast<std::int64_t>(i) * 3000,
+                        .duration = 3000,
+                        .cts_offset = 6000,
+                        .sync = i == 0,
+                        .data = frame};
     const Bytes chunk = write_chunk(config, static_cast<std::uint32_t>(i + 1), std::span{&sample, 1}).value();
     all.insert(all.end(), chunk.begin(), chunk.end());
   }

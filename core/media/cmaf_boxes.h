@@ -16,9 +16,9 @@ inline constexpr std::size_t kChunkBytesMax = 50 * 1024 * 1024;
 /// Producer reference time (`prft`, ISO/IEC 14496-12:2015 §8.16.5): the wall clock when a decode time was reached.
 struct ProducerReferenceTime {
   std::uint32_t track_id = 1;
-  std::uint64_t ntp = 0;            ///< 32.32 fixed point seconds since 1900 (RFC 5905 §6)
-  std::uint64_t media_time = 0;     ///< decode time of the next chunk's first sample, in its track's ticks
-  std::uint32_t flags = 24;         ///< 24: wall clock at capture (amendment 2020); 0: at the encoder's input
+  std::uint64_t ntp = 0;         ///< 32.32 fixed point seconds since 1900 (RFC 5905 §6)
+  std::uint64_t media_time = 0;  ///< decode time of the next chunk's first sample, in its track's ticks
+  std::uint32_t flags = 24;      ///< 24: wall clock at capture (amendment 2020); 0: at the encoder's input
   bool operator==(const ProducerReferenceTime&) const = default;
 };
 std::uint64_t to_ntp(WallTime time);
@@ -27,10 +27,10 @@ WallTime from_ntp(std::uint64_t ntp);
 
 /// One segment of a track file, as its `sidx` has it (ISO/IEC 14496-12:2015 §8.16.3).
 struct SegmentReference {
-  std::uint32_t bytes = 0;          ///< under 2^31
-  std::uint32_t duration = 0;       ///< in the index's timescale
+  std::uint32_t bytes = 0;     ///< under 2^31
+  std::uint32_t duration = 0;  ///< in the index's timescale
   bool starts_with_sap = true;
-  std::uint8_t sap_type = 1;        ///< 1: closed GOP, starts with an IDR frame (also all audio); 0 when unknown
+  std::uint8_t sap_type = 1;  ///< 1: closed GOP, starts with an IDR frame (also all audio); 0 when unknown
   bool operator==(const SegmentReference&) const = default;
 };
 
@@ -38,7 +38,7 @@ struct SegmentIndex {
   std::uint32_t track_id = 1;
   std::uint32_t timescale = 0;
   std::uint64_t earliest_presentation_time = 0;
-  std::uint64_t first_offset = 0;   ///< bytes between the end of the index and the first segment
+  std::uint64_t first_offset = 0;  ///< bytes between the end of the index and the first segment
   std::vector<SegmentReference> references;
   bool operator==(const SegmentIndex&) const = default;
 };

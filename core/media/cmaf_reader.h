@@ -1,5 +1,5 @@
-// Reads CMAF: init segments, chunks, segment indexes; whole (parse_…) or as a byte stream in any cut (CmafReader: what a
-// PUT or a GET on the media bus carries). Strangers' bytes: every count and size has a limit.
+// Reads CMAF: init segments, chunks, segment indexes; whole (parse_…) or as a byte stream in any cut (CmafReader: what
+// a PUT or a GET on the media bus carries). Strangers' bytes: every count and size has a limit.
 #pragma once
 
 #include <cstdint>
@@ -22,28 +22,29 @@ inline constexpr std::size_t kBoxChildrenMax = 64;
 inline constexpr std::size_t kTrackRunsMax = 64;
 /// `emsg` boxes before one chunk.
 inline constexpr std::size_t kEventsMax = 16;
-/// Decode times from outside stay under this many seconds of their clock, so that they can be rescaled without overflow.
+/// Decode times from outside stay under this many seconds of their clock, so that they can be rescaled without
+/// overflow.
 inline constexpr std::uint64_t kDecodeSecondsMax = std::uint64_t{1} << 32;
 
 /// A chunk that lasts longer (a still picture may last) comes from a broken clock.
 inline constexpr std::uint64_t kChunkSecondsMax = 3600;
 
-/// Reads `ftyp` (may be absent) and `moov`. Unknown boxes are passed over. Also fills what the codec configuration knows
-/// better than the boxes (sample rate and channels of HE-AAC).
+/// Reads `ftyp` (may be absent) and `moov`. Unknown boxes are passed over. Also fills what the codec configuration
+/// knows better than the boxes (sample rate and channels of HE-AAC).
 /// @error malformed; limit; unsupported: not exactly one track, an encrypted or unknown sample entry, or an edit list
 ///        that moves or trims the track (offsets belong in decode times).
 Result<TrackConfig> parse_init(ByteSpan init);
 
 /// One chunk whose samples point into the bytes that were parsed.
 struct Chunk {
-  std::uint32_t sequence = 0;       ///< of its moof
-  std::int64_t decode_time = 0;     ///< of its first sample (`tfdt`)
-  std::uint64_t duration = 0;       ///< sum of its samples' durations
+  std::uint32_t sequence = 0;          ///< of its moof
+  std::int64_t decode_time = 0;        ///< of its first sample (`tfdt`)
+  std::uint64_t duration = 0;          ///< sum of its samples' durations
   std::int64_t presentation_time = 0;  ///< the earliest of its samples
-  bool first_is_sync = false;       ///< decoding can start at its first sample: CMAF's "chunk begins with a SAP"
+  bool first_is_sync = false;          ///< decoding can start at its first sample: CMAF's "chunk begins with a SAP"
   std::vector<Sample> samples;
   std::optional<ProducerReferenceTime> prft;
-  std::vector<ByteSpan> emsg;       ///< whole boxes, as they came
+  std::vector<ByteSpan> emsg;  ///< whole boxes, as they came
 
   [[nodiscard]] std::int64_t decode_end() const { return decode_time + static_cast<std::int64_t>(duration); }
 };
@@ -90,10 +91,10 @@ class CmafReader {
  private:
   Result<std::optional<CmafItem>> take(Bytes box);
   BoxReader boxes_;
-  Bytes item_;                 ///< the boxes of the item that is being put together
+  Bytes item_;  ///< the boxes of the item that is being put together
   bool after_moof_ = false;
   bool after_ftyp_ = false;
-  std::size_t events_ = 0;     ///< prft and emsg boxes in `item_`
+  std::size_t events_ = 0;  ///< prft and emsg boxes in `item_`
   std::optional<TrackConfig> config_;
   std::optional<Error> error_;
 };

@@ -34,7 +34,8 @@ std::string tell(ByteSpan bytes, ByteSpan cuts) {
                 std::to_string(chunk.chunk.duration) + " " + std::to_string(chunk.chunk.samples.size()) + "\n";
         std::size_t sum = 0;
         for (const Sample& sample : chunk.chunk.samples) {
-          for (const std::byte byte : sample.data) sum += std::to_integer<std::size_t>(byte);  // each byte is ours to read
+          for (const std::byte byte : sample.data)
+            sum += std::to_integer<std::size_t>(byte);  // each byte is ours to read
         }
         told += std::to_string(sum) + "\n";
       }

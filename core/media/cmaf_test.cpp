@@ -282,8 +282,9 @@ TEST_CASE("a negative offset in a version 0 trun is read as its writer meant it"
 TEST_CASE("prft and emsg stand before the chunk and come back") {
   const Bytes event = simple_box("emsg", 20);
   const std::array events{ByteSpan{event}, ByteSpan{event}};
-  ChunkExtras extras{.prft = ProducerReferenceTime{.track_id = 1, .ntp = to_ntp(from_unix_ms(1'795'470'483'123)), .media_time = 42},
-                     .emsg = events};
+  ChunkExtras extras{
+      .prft = ProducerReferenceTime{.track_id = 1, .ntp = to_ntp(from_unix_ms(1'795'470'483'123)), .media_time = 42},
+      .emsg = events};
   Bytes bytes;
   const Chunk chunk = round_trip(video_config(), samples(1), extras, bytes);
   REQUIRE(chunk.prft);
@@ -377,9 +378,16 @@ TEST_CASE("a chunk with any one byte changed is refused or stays inside its byte
 }
 
 TEST_CASE("a segment index reads back equal and has the size that was told") {
-  SegmentIndex index{.track_id = 1, .timescale = 90'000, .earliest_presentation_time = 1ULL << 33, .first_offset = 5, .references = {}};
+  SegmentIndex index{.track_id = 1,
+                     .timescale = 90'000,
+                     .earliest_presentation_time = 1ULL << 33,
+                     .first_offset = 5,
+                     .references = {}};
   for (std::uint32_t i = 0; i < 100; ++i) {
-    index.references.push_back({.bytes = 1000 + i, .duration = 180'000, .starts_with_sap = i % 3 != 0, .sap_type = static_cast<std::uint8_t>(i % 7)});
+    index.references.push_back({.bytes = 1000 + i,
+                                .duration = 180'000,
+                                .starts_with_sap = i % 3 != 0,
+                                .sap_type = static_cast<std::uint8_t>(i % 7)});
   }
   const auto bytes = write_sidx(index);
   REQUIRE(bytes);
@@ -452,7 +460,9 @@ TEST_CASE("a chunk with kEventsMax events is read, one more is refused") {
   const Bytes init = *write_init(video_config());
   const Bytes event = simple_box("emsg", 4);
   std::vector<ByteSpan> events(kEventsMax, event);
-  CHECK(first_error(concat({init, *write_chunk(video_config(), 1, samples(1), {.prft = {}, .emsg = events})})).code == Code::internal);
+  CHECK(first_error(concat({init, *write_chunk(video_config(), 1, samples(1), {.prft = {}, .emsg = events})})).code ==
+        Code::internal);
   events.push_back(event);
-  CHECK(first_error(concat({init, *write_chunk(video_config(), 1, samples(1), {.prft = {}, .emsg = events})})).code == Code::limit);
+  CHECK(first_error(concat({init, *write_chunk(video_config(), 1, samples(1), {.prft = {}, .emsg = events})})).code ==
+        Code::limit);
 }

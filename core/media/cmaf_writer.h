@@ -23,8 +23,8 @@ struct ChunkExtras {
   std::span<const ByteSpan> emsg;             ///< whole `emsg` boxes, written before the chunk
 };
 
-/// One CMAF chunk: [prft] [emsg…] moof (mfhd, one traf: tfhd default-base-is-moof, tfdt version 1, one trun) mdat. `trun`
-/// has version 1 exactly when some composition offset is negative (readers take version 0 as unsigned).
+/// One CMAF chunk: [prft] [emsg…] moof (mfhd, one traf: tfhd default-base-is-moof, tfdt version 1, one trun) mdat.
+/// `trun` has version 1 exactly when some composition offset is negative (readers take version 0 as unsigned).
 /// @param sequence  of the moof, counting from 1 in each track; players do not depend on it.
 /// @param samples  in decode order; each begins where the one before it ends.
 /// @error malformed: no samples, a negative dts, a gap or overlap inside the chunk, a sample without bytes or duration;

@@ -156,9 +156,9 @@ TEST_CASE("AudioSpecificConfig: a core of at most 24 kHz may carry SBR without a
 }
 
 TEST_CASE("AudioSpecificConfig: reserved values, other codecs and every cut are refused") {
-  CHECK(parse_aac_config(hex("1690")).error().code == Code::malformed);    // rate 13
-  CHECK(parse_aac_config(hex("11c0")).error().code == Code::malformed);    // channels 8
-  CHECK(parse_aac_config(hex("4910")).error().code == Code::unsupported);  // TwinVQ
+  CHECK(parse_aac_config(hex("1690")).error().code == Code::malformed);        // rate 13
+  CHECK(parse_aac_config(hex("11c0")).error().code == Code::malformed);        // channels 8
+  CHECK(parse_aac_config(hex("4910")).error().code == Code::unsupported);      // TwinVQ
   CHECK(parse_aac_config(hex("f94c4000")).error().code == Code::unsupported);  // USAC
   for (const std::string_view whole : {"1190", "2b118800", "17 80 bb 80 10"}) {
     const Bytes payload = hex(whole);
@@ -176,7 +176,8 @@ TEST_CASE("AudioSpecificConfig: a program config element tells its channels") {
   const auto aac = parse_aac_config(payload);
   REQUIRE(aac);
   CHECK(aac->channels == 6);
-  for (std::size_t size = 0; size < payload.size(); ++size) CHECK_FALSE(parse_aac_config(ByteSpan{payload}.first(size)));
+  for (std::size_t size = 0; size < payload.size(); ++size)
+    CHECK_FALSE(parse_aac_config(ByteSpan{payload}.first(size)));
 }
 
 TEST_CASE("AudioSpecificConfig: what is written reads back, also for a rate outside the table") {

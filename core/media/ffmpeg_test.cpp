@@ -1,5 +1,5 @@
-// Against what we did not write: FFmpeg's fragmented files go through our reader, ours through ffprobe, and both tell the
-// same samples.
+// Against what we did not write: FFmpeg's fragmented files go through our reader, ours through ffprobe, and both tell
+// the same samples.
 #include <doctest/doctest.h>
 
 #include <sstream>
@@ -20,27 +20,29 @@ struct Source {
   const char* name;
   const char* arguments;  ///< input and encoder
   CodecId codec;
-  const char* codecs;     ///< the beginning of its codec string
+  const char* codecs;  ///< the beginning of its codec string
   const char* flags = "+frag_keyframe+delay_moov+default_base_moof";
 };
 
 const std::array kSources{
     Source{"h264 with B-frames",
-           "-f lavfi -i testsrc=s=322x182:r=30:d=3 -vf setsar=4/3 -c:v libx264 -pix_fmt yuv420p -preset veryfast -g 30 -bf 2",
+           "-f lavfi -i testsrc=s=322x182:r=30:d=3 -vf setsar=4/3 -c:v libx264 -pix_fmt yuv420p -preset veryfast -g 30 "
+           "-bf 2",
            CodecId::h264, "avc1.6400"},
     Source{"h264 with negative composition offsets",
-           "-f lavfi -i testsrc=s=322x182:r=30:d=3 -c:v libx264 -pix_fmt yuv420p -preset veryfast -g 30 -bf 2", CodecId::h264,
-           "avc1.6400", "+cmaf+delay_moov+frag_keyframe"},
+           "-f lavfi -i testsrc=s=322x182:r=30:d=3 -c:v libx264 -pix_fmt yuv420p -preset veryfast -g 30 -bf 2",
+           CodecId::h264, "avc1.6400", "+cmaf+delay_moov+frag_keyframe"},
     Source{"h264 without B-frames at 59.94",
-           "-f lavfi -i testsrc=s=128x96:r=60000/1001:d=2 -c:v libx264 -pix_fmt yuv420p -profile:v baseline -g 30", CodecId::h264,
-           "avc1.42"},
+           "-f lavfi -i testsrc=s=128x96:r=60000/1001:d=2 -c:v libx264 -pix_fmt yuv420p -profile:v baseline -g 30",
+           CodecId::h264, "avc1.42"},
     Source{"hevc 10 bits",
            "-f lavfi -i testsrc=s=322x182:r=25:d=1 -c:v libx265 -x265-params log-level=0 -pix_fmt yuv420p10le -preset "
            "ultrafast -tag:v hvc1",
            CodecId::hevc, "hvc1.2.4."},
-    Source{"av1", "-f lavfi -i testsrc=s=322x182:r=30:d=1 -pix_fmt yuv420p -c:v libaom-av1 -cpu-used 8",
-           CodecId::av1, "av01.0."},
-    Source{"vp9", "-f lavfi -i testsrc=s=322x182:r=30:d=1 -pix_fmt yuv420p -c:v libvpx-vp9 -cpu-used 8 -deadline realtime",
+    Source{"av1", "-f lavfi -i testsrc=s=322x182:r=30:d=1 -pix_fmt yuv420p -c:v libaom-av1 -cpu-used 8", CodecId::av1,
+           "av01.0."},
+    Source{"vp9",
+           "-f lavfi -i testsrc=s=322x182:r=30:d=1 -pix_fmt yuv420p -c:v libvpx-vp9 -cpu-used 8 -deadline realtime",
            CodecId::vp9, "vp09.00."},
     Source{"aac", "-f lavfi -i sine=r=48000:d=3 -ac 2 -c:a aac", CodecId::aac, "mp4a.40.2"},
     Source{"aac 5.1", "-f lavfi -i sine=r=44100:d=1 -ac 6 -c:a aac", CodecId::aac, "mp4a.40.2"},
@@ -49,7 +51,8 @@ const std::array kSources{
 
 /// pts,dts,duration,size,key of each packet, as ffprobe sees them. Durations only where it shows them all.
 std::string packets_of(const std::string& file, bool durations) {
-  const std::string text = output_of(std::string{"ffprobe -v error -show_entries packet=pts,dts,size,flags"} + (durations ? ",duration" : "") + " -of csv=p=0 '" + file + "'");
+  const std::string text = output_of(std::string{"ffprobe -v error -show_entries packet=pts,dts,size,flags"} +
+                                     (durations ? ",duration" : "") + " -of csv=p=0 '" + file + "'");
   std::istringstream lines{text};
   std::string out;
   for (std::string line; std::getline(lines, line);) {
@@ -67,7 +70,8 @@ std::string describe(const std::vector<Sample>& samples, bool durations) {
   std::string out;
   for (const Sample& sample : samples) {
     out += std::to_string(sample.pts() + shift) + "," + std::to_string(sample.dts) + "," +
-           (durations ? std::to_string(sample.duration) + "," : "") + std::to_string(sample.data.size()) + "," + (sample.sync ? "K" : "_") + "\n";
+           (durations ? std::to_string(sample.duration) + "," : "") + std::to_string(sample.data.size()) + "," +
+           (sample.sync ? "K" : "_") + "\n";
   }
   return out;
 }
@@ -101,8 +105,8 @@ Read read_all(const Bytes& bytes, std::size_t piece) {
 
 std::string make(const Scratch& scratch, const Source& source) {
   const std::string file = scratch.file("source.mp4");
-  output_of(std::string{"ffmpeg -hide_banner -loglevel quiet -y "} + source.arguments +
-            " -movflags " + source.flags + " -use_editlist 0 -f mp4 '" + file + "' 2>/dev/null </dev/null");
+  output_of(std::string{"ffmpeg -hide_banner -loglevel quiet -y "} + source.arguments + " -movflags " + source.flags +
+            " -use_editlist 0 -f mp4 '" + file + "' 2>/dev/null </dev/null");
   return file;
 }
 
@@ -169,9 +173,11 @@ TEST_CASE("what FFmpeg writes in fragments, our reader reads, and ffprobe reads 
     const std::string ours = scratch.file("ours.mp4");
     write_file(ours, written);
     CHECK(packets_of(ours, durations) == packets_of(made, durations));
-    const std::string entries = "-show_entries stream=codec_name,profile,level,width,height,pix_fmt,sample_aspect_ratio,sample_rate,"
-                                "channels,color_primaries,extradata_hash -show_data_hash md5 -of csv=p=0 '";
-    CHECK(output_of("ffprobe -v error " + entries + ours + "'") == output_of("ffprobe -v error " + entries + made + "'"));
+    const std::string entries =
+        "-show_entries stream=codec_name,profile,level,width,height,pix_fmt,sample_aspect_ratio,sample_rate,"
+        "channels,color_primaries,extradata_hash -show_data_hash md5 -of csv=p=0 '";
+    CHECK(output_of("ffprobe -v error " + entries + ours + "'") ==
+          output_of("ffprobe -v error " + entries + made + "'"));
     CHECK(output_of("ffmpeg -v error -i '" + ours + "' -f null - 2>&1 </dev/null && echo decoded") == "decoded\n");
   }
 }

@@ -10,9 +10,23 @@ namespace ribalta::media {
 namespace {
 
 /// Shapes of aspect_ratio_idc 1..16, table E-1 of both.
-constexpr std::array<std::pair<std::uint16_t, std::uint16_t>, 17> kShapes{
-    {{1, 1}, {1, 1}, {12, 11}, {10, 11}, {16, 11}, {40, 33}, {24, 11}, {20, 11}, {32, 11},
-     {80, 33}, {18, 11}, {15, 11}, {64, 33}, {160, 99}, {4, 3}, {3, 2}, {2, 1}}};
+constexpr std::array<std::pair<std::uint16_t, std::uint16_t>, 17> kShapes{{{1, 1},
+                                                                           {1, 1},
+                                                                           {12, 11},
+                                                                           {10, 11},
+                                                                           {16, 11},
+                                                                           {40, 33},
+                                                                           {24, 11},
+                                                                           {20, 11},
+                                                                           {32, 11},
+                                                                           {80, 33},
+                                                                           {18, 11},
+                                                                           {15, 11},
+                                                                           {64, 33},
+                                                                           {160, 99},
+                                                                           {4, 3},
+                                                                           {3, 2},
+                                                                           {2, 1}}};
 
 /// The part of the VUI that both standards begin with: shape, overscan, colour, chroma location.
 void read_vui_picture(BitReader& bits, PictureFormat& format) {
@@ -219,7 +233,7 @@ bool skip_hevc_tools(BitReader& bits, unsigned sub_layers) {
   }
   for (int i = 0; i < 6; ++i) bits.ue();  // block sizes and depths
   if (bits.bit() && bits.bit()) skip_hevc_scaling_lists(bits);
-  bits.skip(2);  // amp, sample adaptive offset
+  bits.skip(2);      // amp, sample adaptive offset
   if (bits.bit()) {  // pcm
     bits.skip(8);
     bits.ue();
@@ -238,8 +252,8 @@ bool skip_hevc_tools(BitReader& bits, unsigned sub_layers) {
 
 void read_hevc_vui(BitReader& bits, PictureFormat& format) {
   read_vui_picture(bits, format);
-  bits.skip(3);                          // neutral chroma, field sequence, frame and field info
-  if (bits.bit()) read_crop(bits);       // default display window: advice that players ignore
+  bits.skip(3);                     // neutral chroma, field sequence, frame and field info
+  if (bits.bit()) read_crop(bits);  // default display window: advice that players ignore
   if (!bits.bit()) return;
   const std::uint32_t units_in_tick = bits.bits(32);
   const std::uint32_t time_scale = bits.bits(32);
@@ -297,7 +311,8 @@ Result<PictureFormat> parse_h264_sps(ByteSpan nal_unit) {
 
 Result<PictureFormat> parse_hevc_sps(ByteSpan nal_unit) {
   if (nal_unit.size() < 4) return fail(Code::malformed, "SPS: bytes", nal_unit.size());
-  if (((read_u8(nal_unit) >> 1) & 63) != 33) return fail(Code::malformed, "SPS: NAL unit type", (read_u8(nal_unit) >> 1) & 63);
+  if (((read_u8(nal_unit) >> 1) & 63) != 33)
+    return fail(Code::malformed, "SPS: NAL unit type", (read_u8(nal_unit) >> 1) & 63);
   const Bytes plain = unescape_nal_unit(nal_unit.subspan(2));
   BitReader bits{plain};
   PictureFormat format;

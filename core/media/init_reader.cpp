@@ -14,7 +14,8 @@ Result<std::vector<Box>> children(ByteSpan payload, std::string_view of) {
   while (!reader.done()) {
     const auto next = read_box(reader);
     if (!next) return next.error().in(of);
-    if (boxes.size() == kBoxChildrenMax) return fail(Code::limit, std::string{of} + ": boxes inside over", kBoxChildrenMax);
+    if (boxes.size() == kBoxChildrenMax)
+      return fail(Code::limit, std::string{of} + ": boxes inside over", kBoxChildrenMax);
     boxes.push_back(*next);
   }
   return boxes;
@@ -206,7 +207,8 @@ Result<void> read_entry_boxes(ByteSpan payload, TrackConfig& config) {
     }
     if (!read) return read;
   }
-  if (config.codec_config.empty()) return fail(Code::malformed, "sample entry: no configuration of", to_string(config.codec));
+  if (config.codec_config.empty())
+    return fail(Code::malformed, "sample entry: no configuration of", to_string(config.codec));
   return {};
 }
 
@@ -235,7 +237,8 @@ Result<void> read_stsd(ByteSpan payload, TrackConfig& config) {
   const auto codec = codec_of(entry->type);
   if (!codec) return fail(Code::unsupported, "sample entry", box_name(entry->type));
   config.codec = *codec;
-  if (kind_of(*codec) != config.kind) return fail(Code::malformed, "sample entry of the other kind:", box_name(entry->type));
+  if (kind_of(*codec) != config.kind)
+    return fail(Code::malformed, "sample entry of the other kind:", box_name(entry->type));
   // SampleEntry is 8 bytes; VisualSampleEntry 70 more, AudioSampleEntry 20 (ISO/IEC 14496-12:2015 §12.1.3, §12.2.3).
   const std::size_t fixed = config.kind == TrackKind::video ? 78 : 28;
   if (entry->payload.size() < fixed) return fail(Code::malformed, "sample entry: bytes", entry->payload.size());

@@ -64,7 +64,8 @@ class Scratch {
  public:
   Scratch() {
     std::random_device random;
-    path_ = std::filesystem::temp_directory_path() / ("ribalta-media-" + std::to_string(random()) + std::to_string(random()));
+    path_ = std::filesystem::temp_directory_path() /
+            ("ribalta-media-" + std::to_string(random()) + std::to_string(random()));
     std::filesystem::create_directories(path_);
   }
   ~Scratch() {
@@ -91,7 +92,8 @@ inline std::string output_of(const std::string& command) {
 }
 
 inline bool have_ffmpeg() {
-  static const bool found = !output_of("ffmpeg -version 2>/dev/null").empty() && !output_of("ffprobe -version 2>/dev/null").empty();
+  static const bool found =
+      !output_of("ffmpeg -version 2>/dev/null").empty() && !output_of("ffprobe -version 2>/dev/null").empty();
   return found;
 }
 

@@ -47,16 +47,16 @@ struct TrackConfig {
   Bytes codec_config;
   std::uint32_t timescale = 0;  ///< ticks a second: 90 000 for video, the sample rate for audio (48 000 for Opus)
 
-  std::uint32_t width = 0;      ///< of the visible picture (after cropping), in samples as coded: sar not applied
+  std::uint32_t width = 0;  ///< of the visible picture (after cropping), in samples as coded: sar not applied
   std::uint32_t height = 0;
-  std::uint32_t sar_num = 1;    ///< shape of one sample (`pasp`), 1:1 when unknown
+  std::uint32_t sar_num = 1;  ///< shape of one sample (`pasp`), 1:1 when unknown
   std::uint32_t sar_den = 1;
-  std::optional<Colour> colour; ///< `colr` of type nclx
+  std::optional<Colour> colour;  ///< `colr` of type nclx
 
   std::uint32_t sample_rate = 0;  ///< as it sounds: for HE-AAC the rate after SBR
   std::uint32_t channels = 0;     ///< as it sounds: for HE-AAC v2 after parametric stereo
 
-  std::string language = "und";   ///< ISO 639-2/T, three letters a-z
+  std::string language = "und";  ///< ISO 639-2/T, three letters a-z
   std::uint32_t track_id = 1;
   std::uint32_t bitrate = 0;      ///< mean, bits/s (`btrt`); 0 when unknown
   std::uint32_t bitrate_max = 0;  ///< over any second, bits/s; 0 when unknown
@@ -65,7 +65,8 @@ struct TrackConfig {
   bool operator==(const TrackConfig&) const = default;
 };
 
-/// Width and height beyond this are refused: no encoder here makes them, and their frames would not fit in memory limits.
+/// Width and height beyond this are refused: no encoder here makes them, and their frames would not fit in memory
+/// limits.
 inline constexpr std::uint32_t kPictureSideMax = 16'384;
 inline constexpr std::uint32_t kTimescaleMax = 1'000'000'000;
 inline constexpr std::uint32_t kChannelsMax = 64;
@@ -78,11 +79,11 @@ Result<void> check(const TrackConfig& config);
 
 /// One frame (video) or one packet (audio).
 struct Sample {
-  std::int64_t dts = 0;          ///< decode time in ticks, never negative
-  std::uint32_t duration = 0;    ///< in ticks, over 0: the next sample's dts minus this one's
-  std::int32_t cts_offset = 0;   ///< presentation minus decode time; negative is fine (`trun` version 1)
-  bool sync = false;             ///< decoding can start here (a closed random access point); always true for audio
-  ByteSpan data;                 ///< H.264 and HEVC: NAL units with lengths before them, as codec_config says
+  std::int64_t dts = 0;         ///< decode time in ticks, never negative
+  std::uint32_t duration = 0;   ///< in ticks, over 0: the next sample's dts minus this one's
+  std::int32_t cts_offset = 0;  ///< presentation minus decode time; negative is fine (`trun` version 1)
+  bool sync = false;            ///< decoding can start here (a closed random access point); always true for audio
+  ByteSpan data;                ///< H.264 and HEVC: NAL units with lengths before them, as codec_config says
 
   [[nodiscard]] std::int64_t pts() const { return dts + cts_offset; }
 };

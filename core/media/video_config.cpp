@@ -47,14 +47,19 @@ std::uint8_t vp9_level(const PictureFormat& format, double fps) {
     std::uint32_t samples;
     std::uint32_t side;
   };
-  constexpr std::array kLevels{
-      Level{10, 829'440, 36'864, 512},           Level{11, 2'764'800, 73'728, 768},
-      Level{20, 4'608'000, 122'880, 960},        Level{21, 9'216'000, 245'760, 1344},
-      Level{30, 20'736'000, 552'960, 2048},      Level{31, 36'864'000, 983'040, 2752},
-      Level{40, 83'558'400, 2'228'224, 4160},    Level{41, 160'432'128, 2'228'224, 4160},
-      Level{50, 311'951'360, 8'912'896, 8384},   Level{51, 588'251'136, 8'912'896, 8384},
-      Level{52, 1'176'502'272, 8'912'896, 8384}, Level{60, 1'176'502'272, 35'651'584, 16'832},
-      Level{61, 2'353'004'544, 35'651'584, 16'832}};
+  constexpr std::array kLevels{Level{10, 829'440, 36'864, 512},
+                               Level{11, 2'764'800, 73'728, 768},
+                               Level{20, 4'608'000, 122'880, 960},
+                               Level{21, 9'216'000, 245'760, 1344},
+                               Level{30, 20'736'000, 552'960, 2048},
+                               Level{31, 36'864'000, 983'040, 2752},
+                               Level{40, 83'558'400, 2'228'224, 4160},
+                               Level{41, 160'432'128, 2'228'224, 4160},
+                               Level{50, 311'951'360, 8'912'896, 8384},
+                               Level{51, 588'251'136, 8'912'896, 8384},
+                               Level{52, 1'176'502'272, 8'912'896, 8384},
+                               Level{60, 1'176'502'272, 35'651'584, 16'832},
+                               Level{61, 2'353'004'544, 35'651'584, 16'832}};
   const std::uint32_t samples = format.width * format.height;
   for (const Level& level : kLevels) {
     if (samples <= level.samples && std::max(format.width, format.height) <= level.side &&
@@ -158,7 +163,8 @@ Result<HevcConfig> parse_hvcc(ByteSpan payload) {
     if (!kind || !count) return fail(Code::malformed, "hvcC: truncated");
     sets += *count;
     if (sets > kParameterSetsMax || i >= kParameterSetsMax) return fail(Code::limit, "hvcC: parameter sets", sets);
-    HevcConfig::Array array{.complete = (*kind & 0x80) != 0, .type = static_cast<std::uint8_t>(*kind & 63), .units = {}};
+    HevcConfig::Array array{
+        .complete = (*kind & 0x80) != 0, .type = static_cast<std::uint8_t>(*kind & 63), .units = {}};
     if (const auto read = read_sets(reader, *count, array.units); !read) return read.error().in("hvcC");
     config.arrays.push_back(std::move(array));
   }
@@ -168,7 +174,8 @@ Result<HevcConfig> parse_hvcc(ByteSpan payload) {
 Result<Bytes> write_hvcc(const HevcConfig& config) {
   std::size_t sets = 0;
   for (const HevcConfig::Array& array : config.arrays) sets += array.units.size();
-  if (sets > kParameterSetsMax || config.arrays.size() > kParameterSetsMax) return fail(Code::limit, "hvcC: parameter sets", sets);
+  if (sets > kParameterSetsMax || config.arrays.size() > kParameterSetsMax)
+    return fail(Code::limit, "hvcC: parameter sets", sets);
   if (config.nal_length_bytes != 1 && config.nal_length_bytes != 2 && config.nal_length_bytes != 4) {
     return fail(Code::malformed, "hvcC: NAL unit length of bytes", config.nal_length_bytes);
   }
@@ -184,7 +191,7 @@ Result<Bytes> write_hvcc(const HevcConfig& config) {
   out.u8(static_cast<std::uint8_t>(0xFC | config.chroma_format));
   out.u8(static_cast<std::uint8_t>(0xF8 | (config.luma_bits - 8)));
   out.u8(static_cast<std::uint8_t>(0xF8 | (config.chroma_bits - 8)));
-  out.be16(0);       // average frame rate: unknown
+  out.be16(0);                                                                         // average frame rate: unknown
   out.u8(static_cast<std::uint8_t>(1 << 3 | 1 << 2 | (config.nal_length_bytes - 1)));  // one temporal layer, nested
   out.u8(static_cast<std::uint8_t>(config.arrays.size()));
   for (const HevcConfig::Array& array : config.arrays) {
@@ -242,7 +249,8 @@ Result<Av1Config> parse_av1c(ByteSpan payload) {
 
 Result<Bytes> write_av1c(const Av1Config& config) {
   if (config.profile > 2 || config.level > 31) return fail(Code::malformed, "av1C: profile or level");
-  if (config.bits != 8 && config.bits != 10 && config.bits != 12) return fail(Code::malformed, "av1C: bits", config.bits);
+  if (config.bits != 8 && config.bits != 10 && config.bits != 12)
+    return fail(Code::malformed, "av1C: bits", config.bits);
   ByteWriter out;
   out.u8(0x81);
   out.u8(static_cast<std::uint8_t>(config.profile << 5 | config.level));
@@ -282,7 +290,8 @@ Result<VpConfig> parse_vpcc(ByteSpan payload) {
   config.bits = at(2) >> 4;
   config.chroma_subsampling = (at(2) >> 1) & 7;
   if (config.profile > 3 || config.chroma_subsampling > 3) return fail(Code::malformed, "vpcC: profile or subsampling");
-  if (config.bits != 8 && config.bits != 10 && config.bits != 12) return fail(Code::malformed, "vpcC: bits", config.bits);
+  if (config.bits != 8 && config.bits != 10 && config.bits != 12)
+    return fail(Code::malformed, "vpcC: bits", config.bits);
   config.colour = {.primaries = at(3), .transfer = at(4), .matrix = at(5), .full_range = (at(2) & 1) != 0};
   return config;
 }

@@ -17,8 +17,8 @@ namespace ribalta::packager::testing {
 
 class MemoryStore : public ObjectStore {
  public:
-  std::atomic<bool> broken{false};      ///< reads and writes say io
-  std::atomic<std::size_t> reads{0};    ///< objects that were asked for
+  std::atomic<bool> broken{false};    ///< reads and writes say io
+  std::atomic<std::size_t> reads{0};  ///< objects that were asked for
 
   Result<void> put(std::string_view key, ByteSpan bytes) override {
     if (broken) return fail(Code::io, "broken");
@@ -27,7 +27,9 @@ class MemoryStore : public ObjectStore {
     return {};
   }
   Result<void> put_durable(std::string_view key, ByteSpan bytes) override { return put(key, bytes); }
-  Result<void> put_file_durable(std::string_view, const std::filesystem::path&) override { return fail(Code::unsupported, "files"); }
+  Result<void> put_file_durable(std::string_view, const std::filesystem::path&) override {
+    return fail(Code::unsupported, "files");
+  }
   Result<std::unique_ptr<ObjectWriter>> create(std::string_view) override { return fail(Code::unsupported, "writers"); }
 
   Result<Bytes> get(std::string_view key, std::uint64_t bytes_max) const override {
@@ -93,8 +95,10 @@ class MemoryStore : public ObjectStore {
 inline media::TrackConfig video_config() {
   media::TrackConfig config;
   config.codec = media::CodecId::h264;
-  config.codec_config = from_hex("0164000dffe1001e6764000dacd941519e226c39a808080a00000300020000030078"
-                                 "1e28532c01000468ef8fcbfdf8f800").value();
+  config.codec_config = from_hex(
+                            "0164000dffe1001e6764000dacd941519e226c39a808080a00000300020000030078"
+                            "1e28532c01000468ef8fcbfdf8f800")
+                            .value();
   config.timescale = 90'000;
   config.width = 322;
   config.height = 182;
@@ -119,7 +123,8 @@ struct TrackFile {
   Bytes init;
 };
 
-inline TrackFile make_track_file(const media::TrackConfig& config, const std::vector<std::vector<media::Sample>>& segments) {
+inline TrackFile make_track_file(const media::TrackConfig& config,
+                                 const std::vector<std::vector<media::Sample>>& segments) {
   TrackFile file;
   file.init = media::write_init(config).value();
   media::SegmentIndex index{.timescale = config.timescale, .references = {}};
@@ -129,10 +134,12 @@ inline TrackFile make_track_file(const media::TrackConfig& config, const std::ve
     file.segments.push_back(media::write_chunk(config, ++sequence, samples).value());
     std::uint32_t duration = 0;
     for (const media::Sample& sample : samples) duration += sample.duration;
-    index.references.push_back({.bytes = static_cast<std::uint32_t>(file.segments.back().size()), .duration = duration});
+    index.references.push_back(
+        {.bytes = static_cast<std::uint32_t>(file.segments.back().size()), .duration = duration});
   }
   const Bytes sidx = media::write_sidx(index).value();
-  for (const Bytes* part : {static_cast<const Bytes*>(&file.init), &sidx}) file.bytes.insert(file.bytes.end(), part->begin(), part->end());
+  for (const Bytes* part : {static_cast<const Bytes*>(&file.init), &sidx})
+    file.bytes.insert(file.bytes.end(), part->begin(), part->end());
   for (const Bytes& segment : file.segments) file.bytes.insert(file.bytes.end(), segment.begin(), segment.end());
   return file;
 }
@@ -140,14 +147,15 @@ inline TrackFile make_track_file(const media::TrackConfig& config, const std::ve
 inline const Bytes kFrame(20'000, std::byte{0x33});
 
 /// A track of nothing: segments of `frames` samples of `ticks` each, segment i with `sizes[i]` bytes a frame.
-inline TrackFile make_plain_file(const media::TrackConfig& config, const std::vector<std::size_t>& sizes, std::size_t frames,
-                                 std::uint32_t ticks, std::int64_t start = 0) {
+inline TrackFile make_plain_file(const media::TrackConfig& config, const std::vector<std::size_t>& sizes,
+                                 std::size_t frames, std::uint32_t ticks, std::int64_t start = 0) {
   std::vector<std::vector<media::Sample>> segments;
   std::int64_t dts = start;
   for (const std::size_t size : sizes) {
     std::vector<media::Sample> samples;
     for (std::size_t i = 0; i < frames; ++i) {
-      samples.push_back({.dts = dts, .duration = ticks, .cts_offset = 0, .sync = i == 0, .data = ByteSpan{kFrame}.first(size)});
+      samples.push_back(
+          {.dts = dts, .duration = ticks, .cts_offset = 0, .sync = i == 0, .data = ByteSpan{kFrame}.first(size)});
       dts += ticks;
     }
     segments.push_back(std::move(samples));
@@ -165,8 +173,8 @@ inline std::string record_json(std::string_view video_tracks, std::string_view a
 }
 inline std::string video_json(std::string_view track, int width = 322, int height = 182) {
   return R"({"track":")" + std::string{track} + R"(","file":")" + std::string{track} +
-         R"(.cmfv","codecs":"avc1.64000d","width":)" + std::to_string(width) + R"(,"height":)" + std::to_string(height) +
-         R"(,"fps":30.0,"timescale":90000,"duration":540000})";
+         R"(.cmfv","codecs":"avc1.64000d","width":)" + std::to_string(width) + R"(,"height":)" +
+         std::to_string(height) + R"(,"fps":30.0,"timescale":90000,"duration":540000})";
 }
 inline std::string audio_json(std::string_view track, std::string_view language = "und") {
   return R"({"track":")" + std::string{track} + R"(","file":")" + std::string{track} +

@@ -81,7 +81,8 @@ Result<void> place_segments(const Head& head, std::uint64_t file_bytes, VodTrack
     if (reference.duration == 0 || reference.bytes == 0) return fail(Code::malformed, "empty segment at", time);
     if (reference.bytes > kSegmentBytesMax) return fail(Code::limit, "segment: bytes", reference.bytes);
     if (!reference.starts_with_sap) return fail(Code::malformed, "segment without a key frame first at", time);
-    track.segments.push_back({.offset = offset, .bytes = reference.bytes, .time = time, .duration = reference.duration});
+    track.segments.push_back(
+        {.offset = offset, .bytes = reference.bytes, .time = time, .duration = reference.duration});
     track.bandwidth =
         std::max(track.bandwidth, bits_per_second(reference.bytes, reference.duration, track.config.timescale));
     offset += reference.bytes;
@@ -90,8 +91,8 @@ Result<void> place_segments(const Head& head, std::uint64_t file_bytes, VodTrack
     ticks += reference.duration;
   }
   if (offset != file_bytes) {
-    return fail(Code::malformed, "index and file disagree in bytes: index ends at " + std::to_string(offset) + ", file at",
-                file_bytes);
+    return fail(Code::malformed,
+                "index and file disagree in bytes: index ends at " + std::to_string(offset) + ", file at", file_bytes);
   }
   track.bandwidth_average = bits_per_second(bytes, ticks, track.config.timescale);
   return {};

@@ -16,22 +16,22 @@ namespace ribalta::packager {
 
 /// One reference of a track's `sidx`. URLs number segments from 1.
 struct VodSegment {
-  std::uint64_t offset = 0;    ///< in the track's file
+  std::uint64_t offset = 0;  ///< in the track's file
   std::uint32_t bytes = 0;
-  std::int64_t time = 0;       ///< earliest presentation time, in the track's timescale
+  std::int64_t time = 0;  ///< earliest presentation time, in the track's timescale
   std::uint32_t duration = 0;
 };
 
 struct VodTrack {
   std::string name;
-  std::string key;             ///< of its file in the object store
-  media::TrackConfig config;   ///< as its init segment says
-  std::string codecs;          ///< RFC 6381, from the bitstream's configuration
-  std::int64_t width = 0;      ///< as it is shown
+  std::string key;            ///< of its file in the object store
+  media::TrackConfig config;  ///< as its init segment says
+  std::string codecs;         ///< RFC 6381, from the bitstream's configuration
+  std::int64_t width = 0;     ///< as it is shown
   std::int64_t height = 0;
   double fps = 0;
-  std::string language;        ///< three letters
-  Bytes init;                  ///< ftyp moov
+  std::string language;  ///< three letters
+  Bytes init;            ///< ftyp moov
   std::vector<VodSegment> segments;
   std::int64_t bandwidth = 0;          ///< bits/s of its densest segment, boxes included
   std::int64_t bandwidth_average = 0;  ///< bits/s over all of it

@@ -26,6 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const VodSegment& segment : track.segments) {
     if (segment.offset > bytes.size() || segment.bytes > bytes.size() - segment.offset) std::abort();
   }
-  if (vod_multivariant(**asset).empty() || vod_media_playlist(**asset, track).empty() || vod_mpd(**asset).empty()) std::abort();
+  if (vod_multivariant(**asset).empty() || vod_media_playlist(**asset, track).empty() || vod_mpd(**asset).empty())
+    std::abort();
   return 0;
 }

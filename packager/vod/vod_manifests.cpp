@@ -95,12 +95,12 @@ void add_to_sets(std::vector<DashAdaptationSet>& sets, const VodTrack& track, Me
 
 std::string rfc5646_language(std::string_view three_letters) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 36> kShort{
-      {{"ara", "ar"}, {"bul", "bg"}, {"cat", "ca"}, {"ces", "cs"}, {"dan", "da"}, {"deu", "de"}, {"ell", "el"},
-       {"eng", "en"}, {"est", "et"}, {"eus", "eu"}, {"fas", "fa"}, {"fin", "fi"}, {"fra", "fr"}, {"gle", "ga"},
-       {"heb", "he"}, {"hin", "hi"}, {"hrv", "hr"}, {"hun", "hu"}, {"ind", "id"}, {"ita", "it"}, {"jpn", "ja"},
-       {"kor", "ko"}, {"lav", "lv"}, {"lit", "lt"}, {"nld", "nl"}, {"nor", "no"}, {"pol", "pl"}, {"por", "pt"},
-       {"ron", "ro"}, {"rus", "ru"}, {"slk", "sk"}, {"slv", "sl"}, {"spa", "es"}, {"swe", "sv"}, {"tur", "tr"},
-       {"zho", "zh"}}};
+      {{"ara", "ar"}, {"bul", "bg"}, {"cat", "ca"}, {"ces", "cs"}, {"dan", "da"}, {"deu", "de"},
+       {"ell", "el"}, {"eng", "en"}, {"est", "et"}, {"eus", "eu"}, {"fas", "fa"}, {"fin", "fi"},
+       {"fra", "fr"}, {"gle", "ga"}, {"heb", "he"}, {"hin", "hi"}, {"hrv", "hr"}, {"hun", "hu"},
+       {"ind", "id"}, {"ita", "it"}, {"jpn", "ja"}, {"kor", "ko"}, {"lav", "lv"}, {"lit", "lt"},
+       {"nld", "nl"}, {"nor", "no"}, {"pol", "pl"}, {"por", "pt"}, {"ron", "ro"}, {"rus", "ru"},
+       {"slk", "sk"}, {"slv", "sl"}, {"spa", "es"}, {"swe", "sv"}, {"tur", "tr"}, {"zho", "zh"}}};
   if (three_letters == "und") return {};
   const auto* found = std::ranges::find(kShort, three_letters, [](const auto& pair) { return pair.first; });
   return std::string{found != kShort.end() ? found->second : three_letters};
@@ -148,6 +148,7 @@ std::string vod_multivariant(const VodAsset& asset) {
 std::string vod_media_playlist(const VodAsset& asset, const VodTrack& track) {
   HlsMediaPlaylist playlist{.target_duration_s = target_duration_s(asset), .vod = true, .segments = {}};
   const std::string map = init_uri(track);
+  playlist.segments.reserve(track.segments.size());
   for (std::size_t i = 0; i < track.segments.size(); ++i) {
     playlist.segments.push_back({.duration_us = duration_us(track, track.segments[i]),
                                  .uri = track.name + "/" + std::to_string(i + 1) + ".m4s",

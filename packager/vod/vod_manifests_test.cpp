@@ -55,11 +55,11 @@ TEST_CASE("multivariant: every line of a ladder with one audio track") {
       "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n"
       "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Audio 1 (it)\",LANGUAGE=\"it\",DEFAULT=YES,AUTOSELECT=YES,"
       "CHANNELS=\"2\",URI=\"a128.m3u8\"\n"
-      "#EXT-X-STREAM-INF:BANDWIDTH=" + sum("v180", &VodTrack::bandwidth) +
-      ",AVERAGE-BANDWIDTH=" + sum("v180", &VodTrack::bandwidth_average) +
+      "#EXT-X-STREAM-INF:BANDWIDTH=" +
+      sum("v180", &VodTrack::bandwidth) + ",AVERAGE-BANDWIDTH=" + sum("v180", &VodTrack::bandwidth_average) +
       ",CODECS=\"avc1.64000d,mp4a.40.2\",RESOLUTION=322x182,FRAME-RATE=30.000,AUDIO=\"audio\"\nv180.m3u8\n"
-      "#EXT-X-STREAM-INF:BANDWIDTH=" + sum("v90", &VodTrack::bandwidth) +
-      ",AVERAGE-BANDWIDTH=" + sum("v90", &VodTrack::bandwidth_average) +
+      "#EXT-X-STREAM-INF:BANDWIDTH=" +
+      sum("v90", &VodTrack::bandwidth) + ",AVERAGE-BANDWIDTH=" + sum("v90", &VodTrack::bandwidth_average) +
       ",CODECS=\"avc1.64000d,mp4a.40.2\",RESOLUTION=160x90,FRAME-RATE=30.000,AUDIO=\"audio\"\nv90.m3u8\n";
   CHECK(vod_multivariant(*asset) == expected);
 }
@@ -92,10 +92,11 @@ TEST_CASE("multivariant: two audio tracks have names of their own and one is the
 TEST_CASE("media playlist: every line") {
   VodAsset asset;
   asset.video_tracks.push_back(plain_track("v360", video_config(), {180'000, 187'000, 60'060}));
-  CHECK(vod_media_playlist(asset, asset.video_tracks[0]) ==
-        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n"
-        "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"v360/init.mp4\"\n"
-        "#EXTINF:2.000000,\nv360/1.m4s\n#EXTINF:2.077778,\nv360/2.m4s\n#EXTINF:0.667333,\nv360/3.m4s\n#EXT-X-ENDLIST\n");
+  CHECK(
+      vod_media_playlist(asset, asset.video_tracks[0]) ==
+      "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n"
+      "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"v360/init.mp4\"\n"
+      "#EXTINF:2.000000,\nv360/1.m4s\n#EXTINF:2.077778,\nv360/2.m4s\n#EXTINF:0.667333,\nv360/3.m4s\n#EXT-X-ENDLIST\n");
 }
 
 TEST_CASE("media playlist: no EXTINF, rounded, is over the target, at the half second and either side") {

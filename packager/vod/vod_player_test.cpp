@@ -48,8 +48,10 @@ struct Encoded {
 
 std::optional<Encoded> encode(const TemporaryFolder& folder, const std::string& arguments) {
   const std::string path = folder.path() / "encoded.mp4";
-  const Ran ran = run("ffmpeg -hide_banner -loglevel error -y " + arguments +
-                      " -movflags +frag_keyframe+delay_moov+default_base_moof -video_track_timescale 90000 -use_editlist 0 '" + path + "' 2>&1");
+  const Ran ran =
+      run("ffmpeg -hide_banner -loglevel error -y " + arguments +
+          " -movflags +frag_keyframe+delay_moov+default_base_moof -video_track_timescale 90000 -use_editlist 0 '" +
+          path + "' 2>&1");
   if (ran.status != 0) return std::nullopt;
   std::ifstream in(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(in), {}};
@@ -73,7 +75,8 @@ std::optional<Encoded> encode(const TemporaryFolder& folder, const std::string& 
 TrackFile cut(const Encoded& encoded) {
   std::vector<std::vector<media::Sample>> segments;
   for (const media::Sample& sample : encoded.samples) {
-    const bool late = !segments.empty() && sample.dts - segments.back().front().dts >= 2 * std::int64_t{encoded.config.timescale} - 1024;
+    const bool late = !segments.empty() &&
+                      sample.dts - segments.back().front().dts >= 2 * std::int64_t{encoded.config.timescale} - 1024;
     if (segments.empty() || (sample.sync && late)) segments.emplace_back();
     segments.back().push_back(sample);
   }
@@ -94,7 +97,8 @@ double number_after(const std::string& line, std::string_view name) {
 
 /// Presentation times of a stream's packets in microseconds from the first, in order of presentation.
 std::vector<std::int64_t> times_of(const std::string& source, const std::string& stream) {
-  const Ran ran = run("ffprobe -v error -select_streams " + stream + " -show_entries packet=pts_time -of csv=p=0 '" + source + "' 2>&1");
+  const Ran ran = run("ffprobe -v error -select_streams " + stream + " -show_entries packet=pts_time -of csv=p=0 '" +
+                      source + "' 2>&1");
   CHECK_MESSAGE(ran.status == 0, ran.output);
   std::vector<std::int64_t> times;
   for (const std::string& line : lines_of(ran.output)) {
@@ -112,7 +116,8 @@ std::vector<std::int64_t> times_of(const Encoded& encoded) {
   for (const media::Sample& sample : encoded.samples) times.push_back(sample.pts());
   std::ranges::sort(times);
   const std::int64_t first = times.front();
-  for (std::int64_t& time : times) time = std::llround(static_cast<double>(time - first) * 1e6 / encoded.config.timescale);
+  for (std::int64_t& time : times)
+    time = std::llround(static_cast<double>(time - first) * 1e6 / encoded.config.timescale);
   return times;
 }
 
@@ -200,8 +205,9 @@ double check_playlist(Player& player, const std::string& uri) {
 
 TEST_CASE("FFmpeg plays the ladder in HLS and DASH: every frame, at its time, from every rung") {
   const TemporaryFolder folder;
-  const std::string picture = "-f lavfi -i testsrc=s=320x180:r=30000/1001:d=7 -pix_fmt yuv420p -c:v libx264 -preset veryfast -bf 2 -g 30 "
-                              "-force_key_frames 'expr:gte(t,n_forced*2)' ";
+  const std::string picture =
+      "-f lavfi -i testsrc=s=320x180:r=30000/1001:d=7 -pix_fmt yuv420p -c:v libx264 -preset veryfast -bf 2 -g 30 "
+      "-force_key_frames 'expr:gte(t,n_forced*2)' ";
   const auto high = encode(folder, picture + "-crf 18");
   if (!high) {
     MESSAGE("ffmpeg with libx264 is not installed: left out");
@@ -214,7 +220,8 @@ TEST_CASE("FFmpeg plays the ladder in HLS and DASH: every frame, at its time, fr
 
   Player player;
   const PlainVideo files{.high = cut(*high), .low = cut(*low), .audio = cut(*audio)};
-  files.put_all(*player.store, record_json(video_json("v180", 320, 180) + "," + video_json("v90", 160, 90), audio_json("a128", "ita")));
+  files.put_all(*player.store, record_json(video_json("v180", 320, 180) + "," + video_json("v90", 160, 90),
+                                           audio_json("a128", "ita")));
   REQUIRE(store_access(*player.store, kVideo, Access::open));
 
   const double audio_peak = check_playlist(player, "a128.m3u8");
@@ -239,12 +246,14 @@ TEST_CASE("FFmpeg plays the ladder in HLS and DASH: every frame, at its time, fr
   CHECK(agree(times_of(player.url("index.mpd"), "a:0"), times_of(*audio)));
 
   for (const std::string file : {"index.m3u8", "index.mpd"}) {
-    const Ran decoded = run("ffmpeg -nostdin -v error -i '" + player.url(file) + "' -map 0:v:0 -map 0:a:0 -f null - 2>&1");
+    const Ran decoded =
+        run("ffmpeg -nostdin -v error -i '" + player.url(file) + "' -map 0:v:0 -map 0:a:0 -f null - 2>&1");
     CHECK(decoded.status == 0);
     CHECK_MESSAGE(decoded.output.empty(), decoded.output);
   }
   // A seek into the middle. Only in DASH: after a seek FFmpeg 5.1 reads fragmented HLS wrongly, its own too.
-  const Ran sought = run("ffmpeg -nostdin -v error -ss 4.1 -i '" + player.url("index.mpd") + "' -map 0:v:0 -frames:v 1 -f null - 2>&1");
+  const Ran sought = run("ffmpeg -nostdin -v error -ss 4.1 -i '" + player.url("index.mpd") +
+                         "' -map 0:v:0 -frames:v 1 -f null - 2>&1");
   CHECK(sought.status == 0);
   CHECK_MESSAGE(sought.output.empty(), sought.output);
 }

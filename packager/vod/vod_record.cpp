@@ -13,7 +13,8 @@ namespace {
 Result<void> check_name(const std::string& track, const std::string& file, std::string_view extension,
                         std::set<std::string>& names) {
   if (!is_track_name(track)) return fail(Code::malformed, "not a track's name");
-  if (file != track + std::string{extension}) return fail(Code::malformed, "file of another name than its track:", track);
+  if (file != track + std::string{extension})
+    return fail(Code::malformed, "file of another name than its track:", track);
   if (!names.insert(track).second) return fail(Code::malformed, "two tracks of one name:", track);
   return {};
 }
@@ -42,10 +43,12 @@ Result<VodRecord> parse_vod_record(std::string_view json) {
   if (record->video_tracks.size() > kTracksMax || record->audio_tracks.size() > kTracksMax) {
     return fail(Code::limit, "video.json: tracks", std::max(record->video_tracks.size(), record->audio_tracks.size()));
   }
-  if (record->video_tracks.empty() && record->audio_tracks.empty()) return fail(Code::malformed, "video.json: no tracks");
+  if (record->video_tracks.empty() && record->audio_tracks.empty())
+    return fail(Code::malformed, "video.json: no tracks");
   std::set<std::string> names;
   for (const VodVideoRecord& track : record->video_tracks) {
-    if (const auto named = check_name(track.track, track.file, ".cmfv", names); !named) return named.error().in("video.json");
+    if (const auto named = check_name(track.track, track.file, ".cmfv", names); !named)
+      return named.error().in("video.json");
     const auto width = check_range(track.width, media::kPictureSideMax, "width");
     if (!width) return width.error().in("video.json", track.track);
     const auto height = check_range(track.height, media::kPictureSideMax, "height");
@@ -53,7 +56,8 @@ Result<VodRecord> parse_vod_record(std::string_view json) {
     if (!(track.fps >= 0 && track.fps <= 1000)) return fail(Code::limit, "video.json: fps of", track.track);
   }
   for (VodAudioRecord& track : record->audio_tracks) {
-    if (const auto named = check_name(track.track, track.file, ".cmfa", names); !named) return named.error().in("video.json");
+    if (const auto named = check_name(track.track, track.file, ".cmfa", names); !named)
+      return named.error().in("video.json");
     if (!is_language(track.language)) return fail(Code::malformed, "video.json: language of", track.track);
   }
   return record;

@@ -48,7 +48,8 @@ std::optional<std::size_t> segment_of(std::string_view file) {
   file.remove_suffix(extension.size());
   std::size_t number = 0;
   const auto [end, error] = std::from_chars(file.data(), file.data() + file.size(), number);
-  if (error != std::errc{} || end != file.data() + file.size() || number == 0 || file.front() == '0') return std::nullopt;
+  if (error != std::errc{} || end != file.data() + file.size() || number == 0 || file.front() == '0')
+    return std::nullopt;
   return number - 1;
 }
 
@@ -199,7 +200,7 @@ Task<void> VodService::send_segment(http::Exchange& exchange, Asset asset, std::
   bool started = false;
   for (std::uint64_t sent = 0; sent < segment.bytes && !bodiless;) {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, segment.bytes - sent));
-    const std::shared_ptr<const ObjectReader> file = *reader;
+    const ObjectReader* file = reader->get();
     const std::uint64_t at = segment.offset + sent;
     const auto piece = co_await run_blocking([file, at, size] { return file->read(at, size); });
     if (!piece) {
@@ -291,9 +292,8 @@ void add_vod_routes(http::Router& router, VodService& service) {
   router.add("PUT", "/videos/{video}/access", [vod, text](Exchange& exchange, const Parameters& p) {
     return vod->put_access(exchange, text(p, "video"));
   });
-  router.add("DELETE", "/videos/{video}", [vod, text](Exchange& exchange, const Parameters& p) {
-    return vod->remove(exchange, text(p, "video"));
-  });
+  router.add("DELETE", "/videos/{video}",
+             [vod, text](Exchange& exchange, const Parameters& p) { return vod->remove(exchange, text(p, "video")); });
 }
 
 }  // namespace ribalta::packager

@@ -18,8 +18,8 @@
 
 namespace ribalta::packager {
 
-/// Videos whose tracks and indexes are held: some 10 KiB for a short clip, 400 KiB for an hour in five rungs. Beyond either,
-/// what was watched longest ago goes and is read anew when it is asked for.
+/// Videos whose tracks and indexes are held: some 10 KiB for a short clip, 400 KiB for an hour in five rungs. Beyond
+/// either, what was watched longest ago goes and is read anew when it is asked for.
 inline constexpr std::size_t kAssetsMax = 2048;
 inline constexpr std::size_t kAssetBytesMax = 64 * 1024 * 1024;
 /// Videos whose access is remembered, and for how long: hiding one must work everywhere within 10 s, edges included.

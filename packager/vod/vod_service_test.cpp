@@ -45,7 +45,8 @@ struct House {
   House& operator=(const House&) = delete;
 
   http::Response ask(std::string method, std::string path, http::Fields fields = {}, std::string body = {}) {
-    http::Request request{.method = std::move(method), .target = std::move(path), .fields = std::move(fields), .body = std::move(body)};
+    http::Request request{
+        .method = std::move(method), .target = std::move(path), .fields = std::move(fields), .body = std::move(body)};
     http::ClientLimits limits{.body_bytes_max = 128 * 1024 * 1024};
     return run_on(loops, http::call(address, std::move(request), limits), 1).value();
   }
@@ -113,8 +114,9 @@ TEST_CASE("what is not there is 404, and is asked again a second later") {
   House house;
   PlainVideo{}.put(house.store);
   house.open();
-  for (const std::string file : {"v1080.m3u8", "v180/0.m4s", "v180/4.m4s", "v180/01.m4s", "v180/+1.m4s", "v180/1.mp4",
-                                 "v180/99999999999999999999999.m4s", "v180/init-1.mp4", "v1080/1.m4s", "access.json", "v180.cmfv"}) {
+  for (const std::string file :
+       {"v1080.m3u8", "v180/0.m4s", "v180/4.m4s", "v180/01.m4s", "v180/+1.m4s", "v180/1.mp4",
+        "v180/99999999999999999999999.m4s", "v180/init-1.mp4", "v1080/1.m4s", "access.json", "v180.cmfv"}) {
     CAPTURE(file);
     const http::Response response = house.get(file);
     CHECK(response.status == 404);
