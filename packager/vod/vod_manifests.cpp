@@ -160,6 +160,7 @@ std::string vod_media_playlist(const VodAsset& asset, const VodTrack& track) {
 
 std::string vod_mpd(const VodAsset& asset) {
   std::vector<const VodTrack*> tracks;
+  tracks.reserve(asset.video_tracks.size() + asset.audio_tracks.size());
   for (const VodTrack& track : asset.video_tracks) tracks.push_back(&track);
   for (const VodTrack& track : asset.audio_tracks) tracks.push_back(&track);
   assert(!tracks.empty());
