@@ -250,6 +250,18 @@ TEST_CASE("live job: taken over, a rung goes on with the key frame where it is d
   CHECK(parse(farm.bodies_of("v120").at(0)).chunks.size() == 180);
 }
 
+TEST_CASE("live job: a rung that would be far behind the source begins near its live edge") {
+  const auto source = live_source("live0.mp4", "-bf 0");
+  if (!source) return;
+  Farm farm{quick()};
+  farm.serve_track("src-v", *source);
+  farm.serve_head("src-v", R"({"epoch":1,"decode_time":540000,"decode_time_durable":360000,"timescale":90000})");
+  farm.queue("live", live_job());
+  farm.await_call("complete");
+  // 6 s of source, segments of 2 s: no more than two of them are made up for.
+  CHECK(parse(farm.bodies_of("v180").at(0)).chunks.front().chunk.decode_time == 180'000);
+}
+
 TEST_CASE("live job: a packager that breaks off is tried again; one that fences ends the job") {
   const auto source = live_source("live0.mp4", "-bf 0");
   if (!source) return;
