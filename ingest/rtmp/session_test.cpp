@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <iterator>
+
+#include "ingest/rtmp/flv.h"
 #include "ingest/rtmp/testing/publisher.h"
 
 using namespace ribalta;
@@ -288,4 +292,47 @@ TEST_CASE("session: fed byte by byte, a whole conversation gives the same answer
   }
   CHECK(asked);
   CHECK(whole.take_output() == dripped.take_output());
+}
+
+TEST_CASE(
+    "session: what OBS, FFmpeg and GStreamer's two sinks said when they were recorded reaches their first frames") {
+  for (const char* name : {"obs-29", "ffmpeg-5.1", "gstreamer-1.22-rtmp2sink", "gstreamer-1.22-rtmpsink"}) {
+    std::ifstream file{std::string{RIBALTA_RTMP_CORPUS} + "/" + name, std::ios::binary};
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    REQUIRE_MESSAGE(text.size() > 1000, name);
+    Session session{HandshakeBlock{}};
+    const Bytes handshake = testing::Publisher::handshake();
+    ByteSpan greeting = handshake;
+    REQUIRE(session.next(greeting).has_value());
+    ByteSpan bytes = as_bytes(text).subspan(1);  // the first byte seeds the fuzzer
+    std::string key;
+    int video_headers = 0;
+    int audio_headers = 0;
+    int key_frames = 0;
+    while (true) {
+      const auto event = session.next(bytes);
+      REQUIRE_MESSAGE(event.has_value(), name << ": " << event.error().message);
+      if (!*event) break;
+      if (const auto* request = std::get_if<PublishRequest>(&**event)) {
+        key = request->name.key;
+        session.accept_publish();
+      }
+      const auto* media = std::get_if<MediaMessage>(&**event);
+      if (media == nullptr) continue;
+      if (media->kind == MediaMessage::Kind::audio) {
+        const auto tag = parse_audio_tag(media->payload);
+        REQUIRE(tag.has_value());
+        if (tag->kind == AudioTag::Kind::header) ++audio_headers;
+      } else {
+        const auto tag = parse_video_tag(media->payload);
+        REQUIRE(tag.has_value());
+        if (tag->kind == VideoTag::Kind::header) ++video_headers;
+        if (tag->kind == VideoTag::Kind::frame && tag->key) ++key_frames;
+      }
+    }
+    CHECK_MESSAGE(key == "good", name);
+    CHECK_MESSAGE(video_headers == 1, name);
+    CHECK_MESSAGE(audio_headers == 1, name);
+    CHECK_MESSAGE(key_frames >= 1, name);
+  }
 }
