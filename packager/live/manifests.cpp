@@ -154,7 +154,7 @@ std::string live_mpd(const Window& window, const LiveTimes& times, WallTime now)
   out.now = now;
   out.update_period_us = target_us;
   out.presentation_delay_us = 3 * target_us;
-  out.segment_duration_max_us = target_us;
+  out.segment_duration_max_us = target_us + 500'000;  // what rounds to the target
   std::vector<const Row*> rows;
   const auto flush = [&] {
     if (!rows.empty()) out.periods.push_back(period(window, rows));

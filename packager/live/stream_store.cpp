@@ -259,7 +259,7 @@ Result<void> LiveStream::restore(const StreamRecord& record) {
   window_.restore(std::move(restored), now);
   plan_fallback_ = record.plan_fallback;
   start_unix_ms_ = record.start_unix_ms;
-  first_media_ = now;
+  if (start_unix_ms_ != 0) first_media_ = now;
   if (record.ended) {
     ended_ = true;
     complete_ = true;

@@ -36,7 +36,7 @@ void Timeline::source_changed(MediaTime at, Epoch epoch) {
 }
 
 bool Timeline::period_due(MediaTime at) const {
-  if (end_ && elapsed_us(*end_, at) > kReferenceHoleUsMax) return true;
+  if (end_ && elapsed_us(*end_, at) > hole_max_us()) return true;
   return mark_ && elapsed_us(mark_->at, at) >= -kBoundaryToleranceUs;
 }
 
@@ -100,8 +100,13 @@ std::vector<Span> Timeline::on_reference(const ReferenceChunk& chunk) {
       begin_period(at);
     } else if (period_empty_) {
       begin_period(at);
-    } else if (open_ && segment_due(at)) {
-      close(closed, at, at, false);
+    } else {
+      if (jumped) {  // an encoded reference was away: the time until here is there, and is a gap
+        if (!open_) open_ = Open{*end_, false};
+        end_ = at;
+        split_overlong(closed);
+      }
+      if (open_ && segment_due(at)) close(closed, at, at, false);
     }
     if (!open_) open_ = Open{at, true};
     period_empty_ = false;

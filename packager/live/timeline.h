@@ -18,6 +18,8 @@ constexpr std::int64_t elapsed_us(MediaTime from, MediaTime to) {
 
 /// A reference that jumps ahead further than this goes on in a new period: players follow a discontinuity, not a hole.
 inline constexpr std::int64_t kReferenceHoleUsMax = 1'000'000;
+/// An encoded reference that was away longer than this goes on in a new period too: nobody counts gaps for so long.
+inline constexpr std::int64_t kEncodedHoleUsMax = 60'000'000;
 /// A changed init segment this close to a period's start belongs to that period: tracks do not change on one tick.
 inline constexpr std::int64_t kPeriodJoinUs = 1'000'000;
 /// Two tracks mean the same instant when they differ by less than this: far under a frame, over any rounding.
@@ -48,6 +50,7 @@ class Timeline {
   struct Settings {
     std::int64_t segment_target_ms = 2'000;
     std::int64_t target_duration_s = 2;  ///< no span is longer, rounded to seconds (RFC 8216 §4.3.3.1)
+    bool source_decides = true;  ///< the reference is a source: its holes begin periods; an encoded rung's are gaps
   };
   explicit Timeline(Settings settings) : settings_(settings) {}
 
@@ -72,6 +75,9 @@ class Timeline {
     bool keyed = true;
   };
   [[nodiscard]] std::int64_t limit_us() const { return settings_.target_duration_s * 1'000'000 + 499'999; }
+  [[nodiscard]] std::int64_t hole_max_us() const {
+    return settings_.source_decides ? kReferenceHoleUsMax : kEncodedHoleUsMax;
+  }
   [[nodiscard]] bool period_due(MediaTime at) const;
   [[nodiscard]] bool segment_due(MediaTime at) const;
   void close(std::vector<Span>& closed, MediaTime end, MediaTime next_start, bool ends_period);

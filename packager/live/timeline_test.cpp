@@ -107,6 +107,23 @@ TEST_CASE("a reference that jumps ahead goes on in a new period at its next key 
   CHECK(timeline.period() == 1);
 }
 
+TEST_CASE("an encoded reference that was away leaves spans without key frames, and no new period") {
+  Timeline timeline({.segment_target_ms = 2'000, .target_duration_s = 2, .source_decides = false});
+  run(timeline, 0, 3'000, 1'000);
+  std::vector<Span> spans = timeline.on_reference(frame(9'000, true));
+  REQUIRE(spans.size() == 4);
+  CHECK(spans[0].keyed);
+  CHECK(spans[0].start == at_ms(2'000));
+  CHECK(spans[0].end == at_ms(4'000));
+  for (std::size_t i = 1; i < 4; ++i) CHECK_FALSE(spans[i].keyed);
+  CHECK(spans[3].end == at_ms(9'000));
+  CHECK(timeline.period() == 0);
+  spans = timeline.on_reference(frame(9'040 + 60'000, true));
+  CHECK(timeline.period() == 0);
+  spans = timeline.on_reference(frame(69'080 + 60'001, true));
+  CHECK(timeline.period() == 1);
+}
+
 TEST_CASE("after a restart the numbers go on; a key frame at the recorded end needs no new period") {
   Span last{.msn = 41, .period = 3, .start = at_ms(98'000), .end = at_ms(100'000), .next_start = at_ms(100'000)};
   Timeline timeline({.segment_target_ms = 2'000, .target_duration_s = 2});

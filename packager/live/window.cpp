@@ -11,7 +11,8 @@ void Window::make_tracks(const media::LadderPlan& plan, Instant now) {
   assert(!plan_ && (!plan.video.empty() || !plan.audio.empty()));
   plan_ = plan;
   planned_at_ = now;
-  timeline_.emplace(Timeline::Settings{plan.segment_target_ms, plan.target_duration_s});
+  const bool source_decides = plan.video.empty() ? plan.audio[0].passthrough : plan.video[0].passthrough;
+  timeline_.emplace(Timeline::Settings{plan.segment_target_ms, plan.target_duration_s, source_decides});
   const auto add = [this](const std::string& name, media::TrackKind kind, bool passthrough) {
     tracks_.push_back({.name = name, .kind = kind, .cutter = TrackCutter{kind, passthrough}});
   };

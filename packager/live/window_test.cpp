@@ -105,6 +105,28 @@ TEST_CASE("a publisher who comes back: one discontinuity, at the same number in 
   CHECK(count(mpd, "presentationTimeOffset=\"1395000\"") == 2);
 }
 
+TEST_CASE("a source that is no rung decides periods all the same; the farm's first rung cuts") {
+  Window window({});
+  Feeder feeder(window);
+  window.set_plan(make_plan({"v720", "v360"}), feeder.now);
+  const auto live = [&feeder](std::int64_t from, std::int64_t to, std::int64_t epoch) {
+    feeder.video({.name = "src-v", .source = true, .gop = 97, .epoch = epoch}, from, to, from);
+    feeder.audio("src-a", true, static_cast<double>(from) / 30 - 0.02, static_cast<double>(to) / 30, epoch);
+    feeder.video({.name = "v720", .shift = 6'000}, from, to, from);
+    feeder.video({.name = "v360"}, from, to, from);
+  };
+  live(0, 150, 1);
+  live(400, 550, 2);
+  feeder.announce();
+  REQUIRE(window.announced() == 4);
+  CHECK(window.find(2)->span.end.ticks == 150 * testing::kFrame);
+  CHECK(window.find(3)->span.start.ticks == 400 * testing::kFrame);
+  for (std::int64_t msn = 0; msn <= 4; ++msn) {
+    CHECK(window.find(msn)->span.period == (msn < 3 ? 0 : 1));
+    for (const char* track : {"v720", "v360", "src-a"}) CHECK(state(window, msn, track) == Piece::State::present);
+  }
+}
+
 TEST_CASE("a source that sends its init segment again begins a period, though nothing else changed") {
   Window window({});
   Feeder feeder(window);
