@@ -110,6 +110,7 @@ export const en = {
   'upload.state.waiting': 'Waiting for its turn',
   'upload.state.resuming': 'Asking where it stopped',
   'upload.state.uploading': '{sent} of {total}',
+  'upload.state.storing': 'All sent. The site is putting it away safely',
   'upload.state.speed': '{speed}, {left} left',
   'upload.state.paused': 'Paused at {percent}',
   'upload.state.retrying': 'Connection lost: trying again by itself',

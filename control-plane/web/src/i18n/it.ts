@@ -112,6 +112,7 @@ export const it: Record<keyof typeof en, string> = {
   'upload.state.waiting': 'In attesa del suo turno',
   'upload.state.resuming': 'Chiede da dove riprendere',
   'upload.state.uploading': '{sent} di {total}',
+  'upload.state.storing': 'Inviato tutto. Il sito lo sta mettendo al sicuro',
   'upload.state.speed': '{speed}, ancora {left}',
   'upload.state.paused': 'In pausa al {percent}',
   'upload.state.retrying': 'Connessione persa: riprova da solo',

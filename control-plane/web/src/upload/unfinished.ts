@@ -33,6 +33,15 @@ export function rememberUnfinished(entry: Unfinished): void {
   remember(key, JSON.stringify([entry, ...others].slice(0, keptMax)));
 }
 
+/** Ends it on the server too, which gives its space back; what cannot be reached now expires there by itself. */
+export async function giveUp(url: string, headers: Record<string, string>): Promise<void> {
+  forgetUnfinished(url);
+  for (const name of Object.keys(localStorage)) {
+    if (name.startsWith('tus::') && localStorage.getItem(name)?.includes(JSON.stringify(url))) localStorage.removeItem(name);
+  }
+  await fetch(url, { method: 'DELETE', headers: { 'Tus-Resumable': '1.0.0', ...headers } }).catch(() => undefined);
+}
+
 export function forgetUnfinished(url: string): void {
   remember(key, JSON.stringify(unfinished().filter((one) => one.url !== url)));
 }

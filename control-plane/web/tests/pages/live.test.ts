@@ -86,6 +86,20 @@ test('an ended broadcast says how long it lasted and leads to its maker', () =>
     },
   ));
 
+test('a broadcast that ends while it is watched is shown to its last second first', { skip: withoutMedia }, () =>
+  scene(
+    (site) => (site.lives = [broadcast()]),
+    path,
+    async ({ page, site }) => {
+      await plays(page, video);
+      site.broadcast.end();
+      site.lives = [{ ...broadcast(teatro, 'ended'), ended: new Date().toISOString() }];
+      await page.waitForSelector(`${by('live-page')}[data-state="ended"]`);
+      assert.equal(await page.locator(by('live-ended')).count(), 0);
+      await page.waitForSelector(by('live-ended'), { timeout: 30_000 });
+    },
+  ));
+
 test('a broadcast that nobody knows is not found', () => scene(() => {}, path, async ({ page }) => void (await page.waitForSelector(by('not-found')))));
 
 test("somebody's live page finds their broadcast, or says that there is none", { skip: withoutMedia }, () =>

@@ -9,6 +9,8 @@ import { by, scene, useBrowser } from '../support/suite';
 useBrowser();
 
 const megabyte = 1_000_000;
+/** More than the sockets of loopback hold, so that it is under way for a while. */
+const long = 24 * megabyte;
 
 function choose(page: Page, ...files: { name: string; bytes: number; type?: string }[]): Promise<void> {
   return page.setInputFiles(
@@ -69,11 +71,11 @@ test('a paused upload goes on from the byte where it stopped', () =>
   scene(
     (site) => {
       site.user = lucia;
-      site.uploadRate = 2 * megabyte;
+      site.uploadRate = 8 * megabyte;
     },
     '/upload',
     async ({ page, site }) => {
-      await choose(page, { name: 'a.mp4', bytes: 4 * megabyte });
+      await choose(page, { name: 'a.mp4', bytes: long });
       await page.waitForFunction((bar) => Number((document.querySelector(bar) as HTMLElement | null)?.dataset.percent) > 5, by('upload-progress'));
       await picture(page, 'upload-under-way-360');
       await page.click(by('upload-pause'));
@@ -82,7 +84,7 @@ test('a paused upload goes on from the byte where it stopped', () =>
       await page.waitForSelector(item('processing'), { timeout: 30_000 });
       assert.ok(site.calls.includes('HEAD /files/{id}'));
       assert.equal(site.calls.filter((call) => call === 'POST /files/').length, 1);
-      assert.equal([...site.uploads.values()][0]!.offset, 4 * megabyte);
+      assert.equal([...site.uploads.values()][0]!.offset, long);
     },
     { size: phone },
   ));
@@ -91,12 +93,12 @@ test('after a reload the same file goes on where it stopped, and belongs to the 
   scene(
     (site) => {
       site.user = lucia;
-      site.uploadRate = 2 * megabyte;
+      site.uploadRate = 8 * megabyte;
     },
     '/upload',
     async ({ page, site }) => {
       page.on('dialog', (dialog) => void dialog.accept());
-      await choose(page, { name: 'a.mp4', bytes: 4 * megabyte });
+      await choose(page, { name: 'a.mp4', bytes: long });
       await page.waitForFunction((bar) => Number((document.querySelector(bar) as HTMLElement | null)?.dataset.percent) > 5, by('upload-progress'));
       await page.click(by('upload-pause'));
       await page.waitForSelector(item('paused'));
@@ -111,11 +113,30 @@ test('after a reload the same file goes on where it stopped, and belongs to the 
         const wanted = Number(key.split('::')[1]!.split('|')[4]);
         Object.defineProperty(File.prototype, 'lastModified', { ...made, get: () => wanted });
       });
-      await choose(page, { name: 'a.mp4', bytes: 4 * megabyte });
+      await choose(page, { name: 'a.mp4', bytes: long });
       await page.waitForSelector(item('processing'), { timeout: 30_000 });
       assert.equal(await page.getAttribute(by('upload-item'), 'data-video'), video);
       assert.equal(site.calls.filter((call) => call === 'POST /files/').length, 1);
       assert.equal(await page.locator(by('upload-unfinished')).count(), 0);
+    },
+  ));
+
+test('an unfinished upload that is given up is ended on the server', () =>
+  scene(
+    (site) => {
+      site.user = lucia;
+      site.uploadRate = megabyte;
+    },
+    '/upload',
+    async ({ page, site }) => {
+      page.on('dialog', (dialog) => void dialog.accept());
+      await choose(page, { name: 'a.mp4', bytes: 4 * megabyte });
+      await page.waitForSelector(item('uploading'));
+      await page.reload();
+      await page.click(by('upload-forget'));
+      await page.waitForSelector(by('upload-unfinished'), { state: 'detached' });
+      await page.waitForFunction(() => !Object.keys(localStorage).some((name) => name.startsWith('tus::')));
+      assert.ok(site.calls.includes('DELETE /files/{id}'));
     },
   ));
 

@@ -32,9 +32,9 @@ export async function visit(browser: Browser, url: string, { size = desktop, loc
   return { page, errors };
 }
 
-/** Kept for people to look at: artefacts/pages/NAME.png. */
+/** Kept for people to look at: build/artefacts/pages/NAME.png, beside what other suites keep. */
 export async function picture(page: Page, name: string): Promise<void> {
-  const folder = join(process.cwd(), 'artefacts', 'pages');
+  const folder = join(process.cwd(), '..', '..', 'build', 'artefacts', 'pages');
   mkdirSync(folder, { recursive: true });
   await page.screenshot({ path: join(folder, `${name}.png`) });
 }
