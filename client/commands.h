@@ -1,0 +1,36 @@
+// The verbs of the command. Each returns the process's exit code: 0 done, 1 not (the reason is on standard error).
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "client/tus.h"
+
+namespace ribalta::client {
+
+inline constexpr const char* kDefaultUser = "creator";  ///< the account that scripts/up makes
+
+struct UploadFlags {
+  std::vector<std::string> files;
+  std::string user = kDefaultUser;
+  std::string title;
+  bool wait = false;
+  bool json = false;
+};
+int upload(const std::filesystem::path& data, const UploadFlags& flags, const UploadSettings& settings = {});
+
+struct UserFlags {
+  std::string name;
+  bool admin = false;
+  bool password_stdin = false;
+};
+int user_add(const std::filesystem::path& data, const UserFlags& flags);
+int user_password(const std::filesystem::path& data, const UserFlags& flags);
+
+int stream_key(const std::filesystem::path& data, const std::string& user, bool rotate);
+int status(const std::filesystem::path& data, bool json);
+/// Asks each daemon's program what it thinks of the instance's configuration. `programs`: the folder that they are in.
+int config_check(const std::filesystem::path& data, const std::filesystem::path& programs);
+
+}  // namespace ribalta::client

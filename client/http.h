@@ -1,0 +1,35 @@
+// HTTP through libcurl, blocking: the command runs in a terminal and waits for one thing at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/http/http.h"
+#include "core/result.h"
+
+namespace ribalta::client {
+
+/// A body that is read as it is sent, and who is told how far it has come.
+struct FileBody {
+  int descriptor = -1;
+  std::int64_t offset = 0;
+  std::int64_t bytes = 0;  ///< from offset on
+  std::function<void(std::int64_t sent)> on_progress;
+};
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string url;
+  http::Fields fields;
+  std::string body;
+  const FileBody* file = nullptr;  ///< instead of `body`
+};
+
+/// One request. Redirects are not followed: the token would go with them.
+/// @error unavailable: no answer, or cut before its end; io: the file could not be read; limit: an answer over 4 MiB.
+Result<http::Response> perform(const HttpRequest& request);
+
+}  // namespace ribalta::client
