@@ -18,9 +18,12 @@ bool from_elsewhere(const http::RequestHead& head) {
 
 Outcome<void> check_need(const Identity& who, Need need) {
   switch (need) {
-    case Need::anybody: return {};
-    case Need::user: return require_user(who);
-    case Need::admin: return require_admin(who);
+    case Need::anybody:
+      return {};
+    case Need::user:
+      return require_user(who);
+    case Need::admin:
+      return require_admin(who);
   }
   return {};
 }
@@ -50,7 +53,8 @@ constexpr std::string_view kRolledBack = "refused";
 }  // namespace
 
 Credentials credentials_of(const http::RequestHead& head) {
-  return {head.cookie(kSessionCookie), std::string{head.fields.get("X-Csrf-Token")}, std::string{head.fields.get("Authorization")}};
+  return {head.cookie(kSessionCookie), std::string{head.fields.get("X-Csrf-Token")},
+          std::string{head.fields.get("Authorization")}};
 }
 
 std::string address_of(const http::RequestHead& head) {
@@ -67,7 +71,8 @@ Task<http::Response> decide(ControlPtr control, http::RequestHead head, Need nee
   const Credentials credentials = credentials_of(head);
   const Control* held = control.get();
   auto refusal = std::make_shared<std::optional<Refusal>>();
-  auto job = [held, credentials, changes, need, mode, work = std::move(work), refusal](sql::Session& session) -> Result<Outcome<http::Response>> {
+  auto job = [held, credentials, changes, need, mode, work = std::move(work),
+              refusal](sql::Session& session) -> Result<Outcome<http::Response>> {
     refusal->reset();
     auto done = run_work(session, *held, credentials, changes, need, work);
     if (mode == Mode::write && done && !*done) {
@@ -146,9 +151,12 @@ std::string session_cookie(const Config& config, std::string_view secret) {
 
 view::Maker maker(const Control& control) { return {control.config, control.secrets, control.now_ms()}; }
 
-void add_route(http::Router& router, const ControlPtr& control, std::string_view method, std::string_view path, ApiHandler handler) {
+void add_route(http::Router& router, const ControlPtr& control, std::string_view method, std::string_view path,
+               ApiHandler handler) {
   router.add(method, "/api/v1" + std::string{path},
-             [control, handler](http::Exchange& exchange, const Parameters& parameters) { return handler(control, exchange, parameters); });
+             [control, handler](http::Exchange& exchange, const Parameters& parameters) {
+               return handler(control, exchange, parameters);
+             });
 }
 
 void add_api_routes(const ControlPtr& control, http::Router& router) {

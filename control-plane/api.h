@@ -93,7 +93,8 @@ view::Maker maker(const Control& control);
 
 /// What answers a route of the public API; `add_route` puts /api/v1 before its path.
 using ApiHandler = Task<void> (*)(ControlPtr, http::Exchange&, const Parameters&);
-void add_route(http::Router& router, const ControlPtr& control, std::string_view method, std::string_view path, ApiHandler handler);
+void add_route(http::Router& router, const ControlPtr& control, std::string_view method, std::string_view path,
+               ApiHandler handler);
 
 struct TokenNew {
   std::string label;
@@ -101,7 +102,8 @@ struct TokenNew {
 };
 BOOST_DESCRIBE_STRUCT(TokenNew, (), (label, lifetime_s))
 /// 201 with the token's secret. @refusal 400 malformed; 409 tokens_max.
-Result<Outcome<http::Response>> make_token(const Call& call, const Control& control, UserId user, const TokenNew& wanted);
+Result<Outcome<http::Response>> make_token(const Call& call, const Control& control, UserId user,
+                                           const TokenNew& wanted);
 
 void add_account_routes(const ControlPtr& control, http::Router& router);
 void add_video_routes(const ControlPtr& control, http::Router& router);

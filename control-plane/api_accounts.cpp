@@ -126,10 +126,12 @@ std::string old_session(const Control& control, const http::RequestHead& head) {
 Task<Outcome<User>> check_sign_in(ControlPtr control, const SignUp& given, const std::string& address) {
   const std::int64_t now = control->now_ms();
   const std::string pair = address + " " + given.name;
-  const std::int64_t wait = std::max({control->sign_in_pair.wait_s(pair, now), control->sign_in_address.wait_s(address, now),
-                                      control->sign_in_name.wait_s(given.name, now)});
+  const std::int64_t wait =
+      std::max({control->sign_in_pair.wait_s(pair, now), control->sign_in_address.wait_s(address, now),
+                control->sign_in_name.wait_s(given.name, now)});
   if (wait > 0) co_return too_many(wait);
-  auto found = co_await control->read([name = given.name](sql::Session& session) { return UsersStore{session}.by_name(name); });
+  auto found =
+      co_await control->read([name = given.name](sql::Session& session) { return UsersStore{session}.by_name(name); });
   if (!found) co_return unavailable(found.error());
   const std::string hashed = *found ? (*found)->password : std::string{};
   const Result<bool> right = co_await control->passwords.verify(hashed, given.password);
@@ -150,7 +152,8 @@ Task<void> sign_in(ControlPtr control, http::Exchange& exchange, const Parameter
   const http::RequestHead head = exchange.head();
   Outcome<User> user = co_await check_sign_in(control, *given, address_of(head));
   if (!user) co_return co_await respond(exchange, to_response(user.error()));
-  Work work = [control, user = *user, old = old_session(*control, head)](const Call& call) -> Result<Outcome<http::Response>> {
+  Work work = [control, user = *user,
+               old = old_session(*control, head)](const Call& call) -> Result<Outcome<http::Response>> {
     auto secret = begin_session(call.session, control->secrets, user.id, old, call.now);
     if (!secret) return pass(secret);
     return Outcome<http::Response>{signed_in(*control, 200, user, *secret)};
@@ -169,16 +172,22 @@ Task<void> make_account(ControlPtr control, http::Exchange& exchange, SignUp giv
   if (!fit) co_return co_await respond(exchange, to_response(fit.error()));
   const std::int64_t now = control->now_ms();
   if (const std::int64_t wait = control->sign_up_address.wait_s(address, now); wait > 0) {
-    co_return co_await respond(exchange, to_response({429, "rate_limited", "Too many accounts were made from your address. Try again in " + std::to_string(wait) + " s.", wait}));
+    co_return co_await respond(exchange, to_response({429, "rate_limited",
+                                                      "Too many accounts were made from your address. Try again in " +
+                                                          std::to_string(wait) + " s.",
+                                                      wait}));
   }
   const Result<std::string> hashed = co_await control->passwords.hash(given.password);
-  if (!hashed) co_return co_await respond(exchange, to_response({503, "unavailable", "Too many people are signing in. Try again in a moment.", 5}));
+  if (!hashed)
+    co_return co_await respond(
+        exchange, to_response({503, "unavailable", "Too many people are signing in. Try again in a moment.", 5}));
   const User user{.name = given.name,
                   .password = *hashed,
                   .admin = admin,
                   .creator = admin || control->config.creators_by_default,
                   .created = now};
-  Work work = [control, user, old = old_session(*control, head), extra = std::move(extra)](const Call& call) -> Result<Outcome<http::Response>> {
+  Work work = [control, user, old = old_session(*control, head),
+               extra = std::move(extra)](const Call& call) -> Result<Outcome<http::Response>> {
     auto may = extra(call.session);
     if (!may) return pass(may);
     if (!*may) return refuse(*may);
@@ -203,10 +212,13 @@ Task<void> make_account(ControlPtr control, http::Exchange& exchange, SignUp giv
 Task<void> sign_up(ControlPtr control, http::Exchange& exchange, const Parameters&) {
   Outcome<SignUp> given = co_await read_json<SignUp>(exchange);
   if (given && !control->config.registration_open()) {
-    given = std::unexpected<Refusal>{Refusal{403, "registration_closed", "The operator makes the accounts of this site."}};
+    given =
+        std::unexpected<Refusal>{Refusal{403, "registration_closed", "The operator makes the accounts of this site."}};
   }
   if (!given) co_return co_await respond(exchange, to_response(given.error()));
-  std::function<Result<Outcome<void>>(sql::Session&)> nothing = [](sql::Session&) -> Result<Outcome<void>> { return Outcome<void>{}; };
+  std::function<Result<Outcome<void>>(sql::Session&)> nothing = [](sql::Session&) -> Result<Outcome<void>> {
+    return Outcome<void>{};
+  };
   Task<void> made = make_account(std::move(control), exchange, std::move(*given), false, std::move(nothing), {});
   co_await std::move(made);
 }
@@ -217,16 +229,20 @@ Task<void> set_up(ControlPtr control, http::Exchange& exchange, const Parameters
   const std::string address = address_of(exchange.head());
   const std::int64_t now = control->now_ms();
   if (control->setup_done()) {
-    co_return co_await respond(exchange, to_response({409, "setup_done", "This site has its administrator. Sign in instead."}));
+    co_return co_await respond(exchange,
+                               to_response({409, "setup_done", "This site has its administrator. Sign in instead."}));
   }
   if (const std::int64_t wait = control->sign_in_address.wait_s(address, now); wait > 0) {
-    co_return co_await respond(exchange, to_response({429, "rate_limited", "Too many attempts. Try again in " + std::to_string(wait) + " s.", wait}));
+    co_return co_await respond(
+        exchange,
+        to_response({429, "rate_limited", "Too many attempts. Try again in " + std::to_string(wait) + " s.", wait}));
   }
   const std::string token = control->setup_token();
   const Secrets& secrets = control->secrets;
   if (token.empty() || !equal_constant_time(secrets.hash("setup", given->token), secrets.hash("setup", token))) {
     control->sign_in_address.count(address, now);
-    co_return co_await respond(exchange, to_response({403, "setup_token", "This set-up link is not the one that was printed."}));
+    co_return co_await respond(exchange,
+                               to_response({403, "setup_token", "This set-up link is not the one that was printed."}));
   }
   std::function<Result<Outcome<void>>(sql::Session&)> use_up = [](sql::Session& session) -> Result<Outcome<void>> {
     UsersStore users{session};
@@ -266,7 +282,9 @@ Task<void> change_password(ControlPtr control, http::Exchange& exchange, const P
   const Outcome<User> right = co_await check_sign_in(control, old, address);
   if (!right) co_return co_await respond(exchange, to_response(right.error()));
   const Result<std::string> hashed = co_await control->passwords.hash(given->at("new"));
-  if (!hashed) co_return co_await respond(exchange, to_response({503, "unavailable", "Too many people are signing in. Try again in a moment.", 5}));
+  if (!hashed)
+    co_return co_await respond(
+        exchange, to_response({503, "unavailable", "Too many people are signing in. Try again in a moment.", 5}));
   Work work = [control, hashed = *hashed](const Call& call) -> Result<Outcome<http::Response>> {
     if (auto set = UsersStore{call.session}.set_password(call.user().id, hashed); !set) return pass(set);
     if (auto ended = SessionsStore{call.session}.remove_all_of(call.user().id); !ended) return pass(ended);
@@ -291,12 +309,15 @@ Task<void> get_tokens(ControlPtr control, http::Exchange& exchange, const Parame
 Task<void> post_token(ControlPtr control, http::Exchange& exchange, const Parameters&) {
   Outcome<TokenNew> wanted = co_await read_json<TokenNew>(exchange);
   if (!wanted) co_return co_await respond(exchange, to_response(wanted.error()));
-  Work work = [control, wanted = *wanted](const Call& call) { return make_token(call, *control, call.user().id, wanted); };
+  Work work = [control, wanted = *wanted](const Call& call) {
+    return make_token(call, *control, call.user().id, wanted);
+  };
   co_await answer(control, exchange, Need::user, Mode::write, std::move(work));
 }
 
 Task<void> delete_token(ControlPtr control, http::Exchange& exchange, const Parameters& parameters) {
-  Work work = [id = std::string{http::parameter(parameters, "id")}](const Call& call) -> Result<Outcome<http::Response>> {
+  Work work =
+      [id = std::string{http::parameter(parameters, "id")}](const Call& call) -> Result<Outcome<http::Response>> {
     auto removed = SessionsStore{call.session}.remove_token(id, call.user().id);
     if (!removed) return pass(removed);
     if (!*removed) return refuse(404, "not_found", "There is no such token.");
@@ -307,7 +328,8 @@ Task<void> delete_token(ControlPtr control, http::Exchange& exchange, const Para
 
 }  // namespace
 
-Result<Outcome<http::Response>> make_token(const Call& call, const Control& control, UserId user, const TokenNew& wanted) {
+Result<Outcome<http::Response>> make_token(const Call& call, const Control& control, UserId user,
+                                           const TokenNew& wanted) {
   const std::size_t chars = count_chars(wanted.label);
   if (chars < 1 || chars > 64) return refuse(400, "malformed", "label: 1 to 64 characters");
   if (wanted.lifetime_s && (*wanted.lifetime_s < kTokenLifetimeMinS || *wanted.lifetime_s > kTokenLifetimeMaxS)) {
@@ -316,7 +338,8 @@ Result<Outcome<http::Response>> make_token(const Call& call, const Control& cont
   SessionsStore sessions{call.session};
   auto known = sessions.tokens_of(user);
   if (!known) return pass(known);
-  if (known->size() >= kTokensMax) return refuse(409, "tokens_max", "20 tokens are the most an account may have. Revoke one.");
+  if (known->size() >= kTokensMax)
+    return refuse(409, "tokens_max", "20 tokens are the most an account may have. Revoke one.");
   const std::string secret = random_secret("rt_");
   const auto id = random_id();
   ApiToken token{.id = std::string{id.data(), id.size()}, .label = wanted.label, .created = call.now};

@@ -103,13 +103,17 @@ Task<Outcome<std::string>> hash_wanted(ControlPtr control, std::optional<std::st
   const Outcome<void> fit = check_password(*password);
   if (!fit) co_return std::unexpected<Refusal>{fit.error()};
   Result<std::string> hashed = co_await control->passwords.hash(std::move(*password));
-  if (!hashed) co_return std::unexpected<Refusal>{Refusal{503, "unavailable", "Too many passwords at once. Try again in a moment.", 5}};
+  if (!hashed)
+    co_return std::unexpected<Refusal>{
+        Refusal{503, "unavailable", "Too many passwords at once. Try again in a moment.", 5}};
   co_return std::move(*hashed);
 }
 
 /// Whether the caller is an administrator, before anything costly is done for them.
 Task<std::optional<http::Response>> not_admin(ControlPtr control, const http::RequestHead& head) {
-  Work nothing = [](const Call&) -> Result<Outcome<http::Response>> { return Outcome<http::Response>{empty_response()}; };
+  Work nothing = [](const Call&) -> Result<Outcome<http::Response>> {
+    return Outcome<http::Response>{empty_response()};
+  };
   http::Response response = co_await decide(std::move(control), head, Need::admin, Mode::read, std::move(nothing));
   if (response.status == 204) co_return std::nullopt;
   co_return std::move(response);
@@ -117,7 +121,8 @@ Task<std::optional<http::Response>> not_admin(ControlPtr control, const http::Re
 
 Task<void> make_user(ControlPtr control, http::Exchange& exchange, const Parameters&) {
   const http::RequestHead head = exchange.head();
-  if (std::optional<http::Response> refused = co_await not_admin(control, head)) co_return co_await respond(exchange, std::move(*refused));
+  if (std::optional<http::Response> refused = co_await not_admin(control, head))
+    co_return co_await respond(exchange, std::move(*refused));
   Outcome<AdminUserNew> wanted = co_await read_json<AdminUserNew>(exchange);
   if (!wanted) co_return co_await respond(exchange, to_response(wanted.error()));
   const Outcome<void> fit = check_name(wanted->name);
@@ -141,7 +146,8 @@ Task<void> make_user(ControlPtr control, http::Exchange& exchange, const Paramet
 }
 
 Task<void> get_user(ControlPtr control, http::Exchange& exchange, const Parameters& parameters) {
-  Work work = [control, name = std::string{http::parameter(parameters, "name")}](const Call& call) -> Result<Outcome<http::Response>> {
+  Work work = [control, name = std::string{http::parameter(parameters, "name")}](
+                  const Call& call) -> Result<Outcome<http::Response>> {
     auto user = named(call.session, name);
     if (!user) return pass(user);
     if (!*user) return refuse(*user);
@@ -152,13 +158,15 @@ Task<void> get_user(ControlPtr control, http::Exchange& exchange, const Paramete
 
 Task<void> change_user(ControlPtr control, http::Exchange& exchange, const Parameters& parameters) {
   const http::RequestHead head = exchange.head();
-  if (std::optional<http::Response> refused = co_await not_admin(control, head)) co_return co_await respond(exchange, std::move(*refused));
+  if (std::optional<http::Response> refused = co_await not_admin(control, head))
+    co_return co_await respond(exchange, std::move(*refused));
   Outcome<AdminUserChange> wanted = co_await read_json<AdminUserChange>(exchange);
   if (!wanted) co_return co_await respond(exchange, to_response(wanted.error()));
   const Outcome<std::string> hashed = co_await hash_wanted(control, wanted->password);
   if (!hashed) co_return co_await respond(exchange, to_response(hashed.error()));
   std::string name{http::parameter(parameters, "name")};
-  Work work = [control, wanted = *wanted, hashed = *hashed, name = std::move(name)](const Call& call) -> Result<Outcome<http::Response>> {
+  Work work = [control, wanted = *wanted, hashed = *hashed,
+               name = std::move(name)](const Call& call) -> Result<Outcome<http::Response>> {
     auto found = named(call.session, name);
     if (!found) return pass(found);
     if (!*found) return refuse(*found);
@@ -178,12 +186,14 @@ Task<void> change_user(ControlPtr control, http::Exchange& exchange, const Param
 }
 
 Task<void> rotate_key(ControlPtr control, http::Exchange& exchange, const Parameters& parameters) {
-  Work work = [control, name = std::string{http::parameter(parameters, "name")}](const Call& call) -> Result<Outcome<http::Response>> {
+  Work work = [control, name = std::string{http::parameter(parameters, "name")}](
+                  const Call& call) -> Result<Outcome<http::Response>> {
     auto user = named(call.session, name);
     if (!user) return pass(user);
     if (!*user) return refuse(*user);
     if (!(*user)->creator) return refuse(403, "not_creator", "This account may not go live.");
-    if (auto rotated = rotate_stream_key(call.session, control->secrets, (*user)->id, call.now); !rotated) return pass(rotated);
+    if (auto rotated = rotate_stream_key(call.session, control->secrets, (*user)->id, call.now); !rotated)
+      return pass(rotated);
     return show(call, *control, 200, (*user)->id);
   };
   co_await answer(control, exchange, Need::admin, Mode::write, std::move(work));
@@ -206,11 +216,16 @@ JobCounts& counts_of(KindCounts& counts, JobKind kind) { return kind == JobKind:
 
 std::int64_t& count_in(JobCounts& counts, JobState state) {
   switch (state) {
-    case JobState::queued: return counts.queued;
-    case JobState::leased: return counts.leased;
-    case JobState::done: return counts.done;
-    case JobState::failed: return counts.failed;
-    case JobState::cancelled: return counts.cancelled;
+    case JobState::queued:
+      return counts.queued;
+    case JobState::leased:
+      return counts.leased;
+    case JobState::done:
+      return counts.done;
+    case JobState::failed:
+      return counts.failed;
+    case JobState::cancelled:
+      return counts.cancelled;
   }
   return counts.cancelled;
 }
@@ -238,9 +253,11 @@ Result<Status> status_from_sql(const Call& call, const Control& control) {
 }
 
 Task<DaemonStatus> ask_daemon(ControlPtr control, std::string name) {
-  const http::Address address{.unix_path = (control->node.config.run / (name + ".sock")).string(), .host = {}, .port = 0};
+  const http::Address address{
+      .unix_path = (control->node.config.run / (name + ".sock")).string(), .host = {}, .port = 0};
   http::Request request{.method = "GET", .target = "/healthz", .fields = {}, .body = {}};
-  const http::ClientLimits limits{.connect = std::chrono::milliseconds{1'000}, .answer = std::chrono::milliseconds{2'000}};
+  const http::ClientLimits limits{.connect = std::chrono::milliseconds{1'000},
+                                  .answer = std::chrono::milliseconds{2'000}};
   const Result<http::Response> response = co_await http::call(address, std::move(request), limits);
   DaemonStatus status{.name = std::move(name)};
   status.healthy = response && response->status == 200;
@@ -267,7 +284,8 @@ Task<void> get_status(ControlPtr control, http::Exchange& exchange, const Parame
   }
   std::vector<std::string> ping{"PING"};
   const Result<redis::Reply> pong = co_await redis_command(control->node, std::move(ping));
-  status->daemons.push_back({"redis", pong.has_value(), pong ? "ok" : pong.error().message.substr(0, kMessageBytesMax)});
+  status->daemons.push_back(
+      {"redis", pong.has_value(), pong ? "ok" : pong.error().message.substr(0, kMessageBytesMax)});
   co_await respond(exchange, json_response(200, *status));
 }
 

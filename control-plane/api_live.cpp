@@ -32,7 +32,8 @@ Task<void> get_live(ControlPtr control, http::Exchange& exchange, const Paramete
   Work work = [control, id = *id](const Call& call) -> Result<Outcome<http::Response>> {
     auto stream = StreamsStore{call.session}.by_id(id);
     if (!stream) return pass(stream);
-    if (!*stream || (*stream)->removed) return refuse(404, "not_found", "There is no such broadcast, or it is no longer kept.");
+    if (!*stream || (*stream)->removed)
+      return refuse(404, "not_found", "There is no such broadcast, or it is no longer kept.");
     return Outcome<http::Response>{json_response(200, maker(*control).live(**stream))};
   };
   co_await answer(control, exchange, Need::anybody, Mode::read, std::move(work));
@@ -78,7 +79,8 @@ Task<void> end_my_live(ControlPtr control, http::Exchange& exchange, const Param
     auto stream = StreamsStore{call.session}.active_of(call.user().id);
     if (!stream) return pass(stream);
     if (!*stream) return refuse(409, "not_live", "You are not on air.");
-    if (auto ended = end_stream(call.session, (*stream)->id, control->live_rules(), call.now); !ended) return pass(ended);
+    if (auto ended = end_stream(call.session, (*stream)->id, control->live_rules(), call.now); !ended)
+      return pass(ended);
     control->rest_key(call.user().id);
     return Outcome<http::Response>{empty_response()};
   };

@@ -8,8 +8,8 @@ namespace {
 
 /// Asks the store for one more than the page holds, to know whether another follows.
 template <class Item, class MakeItem, class MakeCursor>
-std::optional<std::string> fill(std::vector<VideoView>& rows, std::int64_t limit, std::vector<Item>& items, MakeItem make_item,
-                                MakeCursor make_cursor) {
+std::optional<std::string> fill(std::vector<VideoView>& rows, std::int64_t limit, std::vector<Item>& items,
+                                MakeItem make_item, MakeCursor make_cursor) {
   const bool more = static_cast<std::int64_t>(rows.size()) > limit;
   if (more) rows.resize(static_cast<std::size_t>(limit));
   for (const VideoView& row : rows) items.push_back(make_item(row));
@@ -17,8 +17,12 @@ std::optional<std::string> fill(std::vector<VideoView>& rows, std::int64_t limit
   return make_cursor(rows.back());
 }
 
-std::string cursor_by_published(const VideoView& row) { return view::cursor_text(row.video.published, row.video.id.view()); }
-std::string cursor_by_created(const VideoView& row) { return view::cursor_text(row.video.created, row.video.id.view()); }
+std::string cursor_by_published(const VideoView& row) {
+  return view::cursor_text(row.video.published, row.video.id.view());
+}
+std::string cursor_by_created(const VideoView& row) {
+  return view::cursor_text(row.video.created, row.video.id.view());
+}
 
 Task<void> get_feed(ControlPtr control, http::Exchange& exchange, const Parameters&) {
   const Outcome<PageRequest> page = page_request(exchange.head());
@@ -64,7 +68,8 @@ Task<void> get_video(ControlPtr control, http::Exchange& exchange, const Paramet
     if (!found) return pass(found);
     const bool own = *found && call.who.user && call.who.user->id == (*found)->video.user;
     const bool open = *found && (*found)->video.is_public && !(*found)->user_suspended;
-    if (!*found || (*found)->video.version == 0 || (!own && !open)) return refuse(404, "not_found", "There is no such video.");
+    if (!*found || (*found)->video.version == 0 || (!own && !open))
+      return refuse(404, "not_found", "There is no such video.");
     return Outcome<http::Response>{json_response(200, maker(*control).video(**found))};
   };
   co_await answer(control, exchange, Need::anybody, Mode::read, std::move(work));
@@ -111,7 +116,9 @@ Task<void> post_retry(ControlPtr control, http::Exchange& exchange, const Parame
 Task<void> get_my_video(ControlPtr control, http::Exchange& exchange, const Parameters& parameters) {
   const Outcome<VideoId> id = path_id<VideoId>(parameters, "id");
   if (!id) co_return co_await respond(exchange, to_response(id.error()));
-  Work work = [control, id = *id](const Call& call) { return mine(*control, own_video(call.session, call.user(), id)); };
+  Work work = [control, id = *id](const Call& call) {
+    return mine(*control, own_video(call.session, call.user(), id));
+  };
   co_await answer(control, exchange, Need::user, Mode::read, std::move(work));
 }
 

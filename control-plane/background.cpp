@@ -90,7 +90,8 @@ Task<void> Background::take(Errand errand) {
   const Result<void> done = co_await run(errand);
   const std::int64_t now = control_->now_ms();
   const std::string reason = done ? std::string{} : done.error().message.substr(0, kErrandReasonBytesMax);
-  const std::int64_t wait = std::min(kErrandWaitMaxMs, kErrandFirstWaitMs << std::min<std::int64_t>(errand.attempts, 20));
+  const std::int64_t wait =
+      std::min(kErrandWaitMaxMs, kErrandFirstWaitMs << std::min<std::int64_t>(errand.attempts, 20));
   const bool succeeded = done.has_value();
   auto noted = co_await control_->write("errand", [errand, succeeded, reason, now, wait](sql::Session& session) {
     ErrandsStore errands{session};
@@ -162,7 +163,8 @@ Task<Result<void>> Background::video_access(VideoId video) {
     done = expect(removed, true);
   } else {
     const std::string body = "{\"access\":\"" + wanted + "\"}";
-    const Result<http::Response> put = co_await call_room(control_->node, control_->packager, "PUT", target + "/access", body);
+    const Result<http::Response> put =
+        co_await call_room(control_->node, control_->packager, "PUT", target + "/access", body);
     done = expect(put, false);
   }
   if (!done) co_return done.error().in("packager");
@@ -196,7 +198,8 @@ Task<Result<void>> Background::video_tidy(VideoId video) {
       const std::string version = rest.substr(0, rest.find('/'));
       if (version.size() == rest.size()) continue;  // a file of the video itself
       const bool current = version == std::to_string(keep.current);
-      const bool written = std::ranges::any_of(keep.under_way, [&](std::int64_t one) { return version == std::to_string(one); });
+      const bool written =
+          std::ranges::any_of(keep.under_way, [&](std::int64_t one) { return version == std::to_string(one); });
       if (!current && !written) stale.insert(version);
     }
     for (const std::string& version : stale) {
@@ -212,7 +215,8 @@ Task<Result<void>> Background::stream_plan(StreamId id) {
   if (!stream) co_return pass(stream);
   if (!*stream || (*stream)->state == StreamState::ended || (*stream)->plan_sent) co_return Result<void>{};
   const std::string target = "/streams/" + id.text() + "/plan";
-  const Result<http::Response> put = co_await call_room(control_->node, control_->packager, "PUT", target, (*stream)->plan);
+  const Result<http::Response> put =
+      co_await call_room(control_->node, control_->packager, "PUT", target, (*stream)->plan);
   const bool own_plan = put && put->status == 409;  // it waited for us in vain, and shows the source alone
   if (own_plan) log_warning("the packager had to plan by itself: the source is shown alone", {{"stream", id.view()}});
   const Result<void> done = expect(put, true);
@@ -242,7 +246,8 @@ Task<Result<void>> Background::stream_remove(StreamId id) {
   if (!done) co_return done.error().in("packager");
   std::vector<std::string> purge{"PUBLISH", "purge", "stream:" + id.text()};
   co_await redis_command(control_->node, std::move(purge));
-  co_return co_await control_->write("stream removed", [id](sql::Session& session) { return StreamsStore{session}.set_removed(id); });
+  co_return co_await control_->write("stream removed",
+                                     [id](sql::Session& session) { return StreamsStore{session}.set_removed(id); });
 }
 
 Task<void> Background::sweep() {
@@ -261,18 +266,18 @@ Task<void> Background::sweep() {
   control_->note_database_answered();
   if (*wanted) {
     const LiveRules rules = control_->live_rules();
-    auto swept = co_await control_->write("sweep", [now, settled, rules](sql::Session& session) -> Result<std::int64_t> {
-      auto jobs = sweep_jobs(session, settled ? now : now - kGraceMs);
-      if (!jobs || !settled) return jobs;
-      return sweep_streams(session, rules, now);
-    });
+    auto swept =
+        co_await control_->write("sweep", [now, settled, rules](sql::Session& session) -> Result<std::int64_t> {
+          auto jobs = sweep_jobs(session, settled ? now : now - kGraceMs);
+          if (!jobs || !settled) return jobs;
+          return sweep_streams(session, rules, now);
+        });
     if (!swept) log_warning("sweeping failed", {{"error", swept.error()}});
   }
   if (now - swept_sessions_ms_ < kSessionsEveryMs) co_return;
   swept_sessions_ms_ = now;
-  auto removed = co_await control_->write("expire sessions", [now](sql::Session& session) {
-    return SessionsStore{session}.remove_expired(now);
-  });
+  auto removed = co_await control_->write(
+      "expire sessions", [now](sql::Session& session) { return SessionsStore{session}.remove_expired(now); });
   if (!removed) log_warning("sessions can't be expired", {{"error", removed.error()}});
 }
 
@@ -314,7 +319,8 @@ Task<void> Background::tell_redis() {
   std::int64_t told = 0;
   bool more = true;
   while (more && !stopping_) {
-    auto page = co_await control_->read([after](sql::Session& session) { return VideosStore{session}.restricted(after, kRestrictedPage); });
+    auto page = co_await control_->read(
+        [after](sql::Session& session) { return VideosStore{session}.restricted(after, kRestrictedPage); });
     if (!page) {
       log_warning("Redis can't be told which videos are restricted", {{"error", page.error()}});
       break;

@@ -54,7 +54,7 @@ class Background : public std::enable_shared_from_this<Background> {
   Event woken_;
   bool stopping_ = false;
   std::unordered_set<std::string> running_;  ///< kind and subject: never two at once for one
-  std::int64_t waiting_ = 0;  ///< jobs that were due when the bell last rang
+  std::int64_t waiting_ = 0;                 ///< jobs that were due when the bell last rang
   std::int64_t rung_ms_ = 0;
   std::int64_t swept_sessions_ms_ = 0;
   bool telling_ = false;

@@ -29,35 +29,43 @@ std::string clean_filename(std::string_view name) {
   const std::size_t slash = name.find_last_of("/\\");
   if (slash != std::string_view::npos) name = name.substr(slash + 1);
   std::string clean;
-  for (const char c : name.substr(0, kFilenameBytesMax)) clean += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '_' : c;
-  while (!clean.empty() && (static_cast<unsigned char>(clean.back()) & 0xC0) == 0x80) clean.pop_back();  // a cut character
+  for (const char c : name.substr(0, kFilenameBytesMax))
+    clean += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '_' : c;
+  while (!clean.empty() && (static_cast<unsigned char>(clean.back()) & 0xC0) == 0x80)
+    clean.pop_back();  // a cut character
   return clean.empty() ? "upload" : clean;
 }
 
-Result<Outcome<void>> check_quota(sql::Session& session, const User& user, const UploadWish& wish, const UploadRules& rules) {
+Result<Outcome<void>> check_quota(sql::Session& session, const User& user, const UploadWish& wish,
+                                  const UploadRules& rules) {
   UploadsStore uploads{session};
-  if (wish.bytes <= 0) return refuse(400, "malformed", "The file is empty.");
+  if (wish.bytes < 0) return refuse(400, "malformed", "bytes: not negative");  // an empty file is refused with its kind
   if (wish.bytes > rules.upload_bytes_max) {
-    return refuse(413, "limits", "The file has " + human_bytes(wish.bytes) + "; the largest that is taken here has " +
-                                     human_bytes(rules.upload_bytes_max) + ".");
+    return refuse(413, "limits",
+                  "The file has " + human_bytes(wish.bytes) + "; the largest that is taken here has " +
+                      human_bytes(rules.upload_bytes_max) + ".");
   }
   auto drafts = uploads.drafts_of(user.id);
   if (!drafts) return pass(drafts);
   if (*drafts >= rules.drafts_max) {
-    return refuse(429, "drafts", "You have " + std::to_string(*drafts) + " uploads under way, the most at once. Finish or cancel one.");
+    return refuse(
+        429, "drafts",
+        "You have " + std::to_string(*drafts) + " uploads under way, the most at once. Finish or cancel one.");
   }
   auto used = uploads.bytes_of(user.id);
   if (!used) return pass(used);
   if (*used > rules.user_bytes_max - wish.bytes) {
-    return refuse(413, "quota", "The file has " + human_bytes(wish.bytes) + ", and of your " + human_bytes(rules.user_bytes_max) +
-                                    " there are " + human_bytes(std::max<std::int64_t>(0, rules.user_bytes_max - *used)) +
-                                    " left. Delete a video to make room.");
+    return refuse(413, "quota",
+                  "The file has " + human_bytes(wish.bytes) + ", and of your " + human_bytes(rules.user_bytes_max) +
+                      " there are " + human_bytes(std::max<std::int64_t>(0, rules.user_bytes_max - *used)) +
+                      " left. Delete a video to make room.");
   }
   return Outcome<void>{};
 }
 
 /// The video that the upload is for: a new draft, or the one that it replaces.
-Result<Outcome<VideoId>> video_for(sql::Session& session, const User& user, const UploadWish& wish, UploadId upload, std::int64_t now) {
+Result<Outcome<VideoId>> video_for(sql::Session& session, const User& user, const UploadWish& wish, UploadId upload,
+                                   std::int64_t now) {
   VideosStore videos{session};
   if (wish.replaces.empty()) {
     const Video video{.user = user.id,
@@ -72,10 +80,12 @@ Result<Outcome<VideoId>> video_for(sql::Session& session, const User& user, cons
   auto own = own_video(session, user, *id);
   if (!own) return pass(own);
   if (!*own) return refuse(*own);
-  if (under_way((*own)->work)) return refuse(409, "busy", "A file for this video is being uploaded or processed already.");
+  if (under_way((*own)->work))
+    return refuse(409, "busy", "A file for this video is being uploaded or processed already.");
   if (const auto& failed = (*own)->video.upload) {  // what failed makes room
     if (auto removed = UploadsStore{session}.remove(*failed); !removed) return pass(removed);
-    if (auto owed = ErrandsStore{session}.want(ErrandKind::upload_remove, failed->view(), now); !owed) return pass(owed);
+    if (auto owed = ErrandsStore{session}.want(ErrandKind::upload_remove, failed->view(), now); !owed)
+      return pass(owed);
   }
   if (auto set = videos.set_upload(*id, upload); !set) return pass(set);
   return Outcome<VideoId>{*id};
@@ -109,7 +119,9 @@ std::string human_bytes(std::int64_t bytes) {
 
 std::optional<ShownFailure> failure_of(const VideoWork& work) {
   if (work.upload_state == "expired") {
-    return ShownFailure{"upload-expired", "The upload was not finished in time, and what had come of it was removed. Upload the file again.", false};
+    return ShownFailure{
+        "upload-expired",
+        "The upload was not finished in time, and what had come of it was removed. Upload the file again.", false};
   }
   if (!work.job) return std::nullopt;
   if (*work.job == JobState::failed) return ShownFailure{work.failure_kind, work.failure_reason, true};
@@ -154,7 +166,8 @@ Result<Outcome<void>> finish_upload(sql::Session& session, const UploadFinished&
   auto upload = uploads.by_id(finished.upload);
   if (!upload) return pass(upload);
   if (!*upload) {  // its video was deleted while the last bytes came: what was stored goes too
-    if (auto owed = ErrandsStore{session}.want(ErrandKind::upload_remove, finished.upload.view(), now); !owed) return pass(owed);
+    if (auto owed = ErrandsStore{session}.want(ErrandKind::upload_remove, finished.upload.view(), now); !owed)
+      return pass(owed);
     return Outcome<void>{};
   }
   if ((*upload)->video != finished.video) return refuse(404, "not_found", "The upload belongs to another video.");
@@ -164,7 +177,8 @@ Result<Outcome<void>> finish_upload(sql::Session& session, const UploadFinished&
   if (auto set = VideosStore{session}.set_upload(finished.video, finished.upload); !set) return pass(set);
   if (auto queued = queue_vod(session, **upload, now); !queued) return pass(queued);
   // Long before it plays, the packager knows who may play it.
-  if (auto owed = ErrandsStore{session}.want(ErrandKind::video_access, finished.video.view(), now); !owed) return pass(owed);
+  if (auto owed = ErrandsStore{session}.want(ErrandKind::video_access, finished.video.view(), now); !owed)
+    return pass(owed);
   return Outcome<void>{};
 }
 
@@ -174,7 +188,8 @@ Result<void> end_upload(sql::Session& session, const UploadEnded& ended, std::in
   auto upload = uploads.by_id(ended.upload);
   if (!upload) return pass(upload);
   if (!*upload || (*upload)->state != "draft") return {};
-  if (ended.reason == "expired") return uploads.set_expired(ended.upload);  // shown as failed: nothing vanishes silently
+  if (ended.reason == "expired")
+    return uploads.set_expired(ended.upload);  // shown as failed: nothing vanishes silently
   if (auto removed = uploads.remove(ended.upload); !removed) return removed;
   auto view = videos.view((*upload)->video);
   if (!view) return pass(view);
@@ -192,7 +207,8 @@ Result<Outcome<VideoView>> own_video(sql::Session& session, const User& user, Vi
   return Outcome<VideoView>{std::move(**view)};
 }
 
-Result<Outcome<VideoView>> change_video(sql::Session& session, const User& user, VideoId id, const VideoChange& change, std::int64_t now) {
+Result<Outcome<VideoView>> change_video(sql::Session& session, const User& user, VideoId id, const VideoChange& change,
+                                        std::int64_t now) {
   VideosStore videos{session};
   auto own = own_video(session, user, id);
   if (!own || !*own) return own;
@@ -230,13 +246,14 @@ Result<Outcome<VideoView>> retry_video(sql::Session& session, const User& user, 
   if (!failure->retryable) return refuse(409, "not_retryable", "Its file is gone: upload it again.");
   auto upload = UploadsStore{session}.by_id(*(*own)->video.upload);
   if (!upload) return pass(upload);
-  if (!*upload || (*upload)->state != "stored") return refuse(409, "not_retryable", "Its file is gone: upload it again.");
+  if (!*upload || (*upload)->state != "stored")
+    return refuse(409, "not_retryable", "Its file is gone: upload it again.");
   if (auto queued = queue_vod(session, **upload, now); !queued) return pass(queued);
   return own_video(session, user, id);
 }
 
-Result<Outcome<void>> change_roles(sql::Session& session, const User& user, const RoleChange& change, const LiveRules& rules,
-                                   std::int64_t now) {
+Result<Outcome<void>> change_roles(sql::Session& session, const User& user, const RoleChange& change,
+                                   const LiveRules& rules, std::int64_t now) {
   UsersStore users{session};
   const bool was_admin = user.admin && !user.suspended;
   const bool stays_admin = change.admin && !change.suspended;

@@ -1,5 +1,5 @@
-// The rules of videos and of the uploads that they are made from: quotas, drafts, replacing, retrying, deleting, and what
-// suspending an account does to them. Plain functions over a SQL session and the time.
+// The rules of videos and of the uploads that they are made from: quotas, drafts, replacing, retrying, deleting, and
+// what suspending an account does to them. Plain functions over a SQL session and the time.
 #pragma once
 
 #include <boost/describe/class.hpp>
@@ -54,7 +54,8 @@ struct UploadEnded {
 BOOST_DESCRIBE_STRUCT(UploadEnded, (), (upload, video, reason))
 
 /// A draft and its share of the quota. Call in a write transaction, or the quota can be passed by asking twice at once.
-/// @refusal 403 not_creator; 404 not_found (replaces); 409 busy (replaces one that is being worked on); 413 quota, limits;
+/// @refusal 403 not_creator; 404 not_found (replaces); 409 busy (replaces one that is being worked on); 413 quota,
+/// limits;
 ///          429 drafts; 400 malformed.
 Result<Outcome<UploadTicket>> authorise_upload(sql::Session& session, const User& user, const UploadWish& wish,
                                                const UploadRules& rules, std::int64_t now);
@@ -73,8 +74,8 @@ struct VideoChange {
 };
 BOOST_DESCRIBE_STRUCT(VideoChange, (), (title, visibility))
 /// @refusal 404 not_found; 400 bad_title, malformed.
-Result<Outcome<VideoView>> change_video(sql::Session& session, const User& user, VideoId video, const VideoChange& change,
-                                        std::int64_t now);
+Result<Outcome<VideoView>> change_video(sql::Session& session, const User& user, VideoId video,
+                                        const VideoChange& change, std::int64_t now);
 /// The owner or an administrator. @refusal 404 not_found.
 Result<Outcome<void>> delete_video(sql::Session& session, const User& user, VideoId video, std::int64_t now);
 /// @refusal 404 not_found; 409 not_retryable.
@@ -86,8 +87,8 @@ struct RoleChange {
   bool suspended = false;
 };
 /// Suspending ends sessions and the live stream and hides the videos. @refusal 409 last_admin.
-Result<Outcome<void>> change_roles(sql::Session& session, const User& user, const RoleChange& change, const LiveRules& rules,
-                                   std::int64_t now);
+Result<Outcome<void>> change_roles(sql::Session& session, const User& user, const RoleChange& change,
+                                   const LiveRules& rules, std::int64_t now);
 
 /// The kind that a failed work is shown with, and whether a retry may help.
 struct ShownFailure {

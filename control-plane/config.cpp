@@ -7,10 +7,12 @@ namespace ribalta::control {
 void read_config(ConfigReader& reader, Config& config) {
   constexpr std::int64_t kMibMax = std::int64_t{1} << 30;  // 1 PiB
   reader.section("control")
-      .text("database", config.database, "sqlite:FILE or postgresql:host=… dbname=… user=…; default DATA/control/control.sqlite")
+      .text("database", config.database,
+            "sqlite:FILE or postgresql:host=… dbname=… user=…; default DATA/control/control.sqlite")
       .text("name", config.name, "what this instance is called")
       .text("locale", config.locale, "language of the pages for those who did not choose: en or it")
-      .text("registration", config.registration, "open: whoever reaches the site may sign up; closed: administrators make accounts")
+      .text("registration", config.registration,
+            "open: whoever reaches the site may sign up; closed: administrators make accounts")
       .text("site_url", config.site_url, "address of the site as people type it; https: makes cookies Secure")
       .text("rtmp_url", config.rtmp_url, "server that creators enter in their encoder")
       .text("rtmps_url", config.rtmps_url, "the same with TLS; empty where there is no certificate")
@@ -22,14 +24,17 @@ void read_config(ConfigReader& reader, Config& config) {
       .integer("side_max", config.side_max, 64, 16'384, "largest width or height of an uploaded video, pixels")
       .integer("fps_max", config.fps_max, 1, 960, "most frames a second of an uploaded video")
       .integer("live_rungs_max", config.live_rungs_max, 0, 6, "rungs that are encoded beside a live source")
-      .integer("live_cores", config.live_cores, 0, 1024, "cores that a worker has, for choosing live rungs; 0: as many as here")
-      .integer("live_jobs_per_worker", config.live_jobs_per_worker, 1, 64, "live streams that one worker encodes at once")
+      .integer("live_cores", config.live_cores, 0, 1024,
+               "cores that a worker has, for choosing live rungs; 0: as many as here")
+      .integer("live_jobs_per_worker", config.live_jobs_per_worker, 1, 64,
+               "live streams that one worker encodes at once")
       .integer("live_keep_h", config.live_keep_h, 1, 8760, "hours that an ended live stream can still be watched")
       .boolean("creators_by_default", config.creators_by_default, "who signs up may upload and go live");
 }
 
 Result<void> check_config(const Config& config) {
-  if (config.locale != "en" && config.locale != "it") return fail(Code::malformed, "control.locale: en or it, not", config.locale);
+  if (config.locale != "en" && config.locale != "it")
+    return fail(Code::malformed, "control.locale: en or it, not", config.locale);
   if (config.registration != "open" && config.registration != "closed") {
     return fail(Code::malformed, "control.registration: open or closed, not", config.registration);
   }

@@ -49,10 +49,12 @@ Result<std::shared_ptr<Control>> Control::open(Node& node, Config config, Contro
   if (!secrets) return secrets.error().in("secrets");
   auto database = open_database(node, config);
   if (!database) return database.error().in("database");
-  const std::string packager = config.packager.empty() ? "unix:" + (node.config.run / "packager.sock").string() : config.packager;
+  const std::string packager =
+      config.packager.empty() ? "unix:" + (node.config.run / "packager.sock").string() : config.packager;
   auto address = http::Address::parse(packager);
   if (!address) return address.error().in("control.packager");
-  std::shared_ptr<Control> control{new Control{node, std::move(config), std::move(*database), std::move(*secrets), std::move(options)}};
+  std::shared_ptr<Control> control{
+      new Control{node, std::move(config), std::move(*database), std::move(*secrets), std::move(options)}};
   control->secrets_folder = folder;
   control->packager = std::move(*address);
   if (auto setup = control->read_setup(); !setup) return setup.error().in("set-up");
@@ -60,8 +62,13 @@ Result<std::shared_ptr<Control>> Control::open(Node& node, Config config, Contro
 }
 
 Control::Control(Node& on, Config with, std::shared_ptr<sql::Database> db, Secrets kept, ControlOptions options)
-    : node(on), config(std::move(with)), database(std::move(db)), secrets(std::move(kept)), passwords(options.password_cost),
-      now_ms_(options.now_ms ? std::move(options.now_ms) : wall_ms), started_ms_(now_ms_()),
+    : node(on),
+      config(std::move(with)),
+      database(std::move(db)),
+      secrets(std::move(kept)),
+      passwords(options.password_cost),
+      now_ms_(options.now_ms ? std::move(options.now_ms) : wall_ms),
+      started_ms_(now_ms_()),
       database_answered_ms_(started_ms_) {}
 
 Result<void> Control::read_setup() {
@@ -85,7 +92,9 @@ std::string Control::health() const {
 std::string Control::setup_token() const { return setup_done_ ? std::string{} : setup_token_; }
 
 UploadRules Control::upload_rules() const {
-  return {.upload_bytes_max = config.upload_bytes_max(), .user_bytes_max = config.user_bytes_max(), .drafts_max = config.drafts_max};
+  return {.upload_bytes_max = config.upload_bytes_max(),
+          .user_bytes_max = config.user_bytes_max(),
+          .drafts_max = config.drafts_max};
 }
 
 VodLimits Control::vod_limits() const {
@@ -101,8 +110,10 @@ LiveRules Control::live_rules() {
 
 LiveFarm Control::farm(std::int64_t live_jobs) const {
   const unsigned here = std::max(1U, std::thread::hardware_concurrency());
-  LiveFarm farm{.options = media::live_options_for(config.live_cores > 0 ? static_cast<unsigned>(config.live_cores) : here)};
-  farm.options.encoded_rungs_max = std::min(farm.options.encoded_rungs_max, static_cast<std::size_t>(config.live_rungs_max));
+  LiveFarm farm{.options =
+                    media::live_options_for(config.live_cores > 0 ? static_cast<unsigned>(config.live_cores) : here)};
+  farm.options.encoded_rungs_max =
+      std::min(farm.options.encoded_rungs_max, static_cast<std::size_t>(config.live_rungs_max));
   const std::int64_t known = workers.live_workers(now_ms());
   // Just started: workers that ask every 5 s have not all been heard yet, and there is hardly an instance without one.
   const bool may_come = known == 0 && now_ms() - started_ms_ < Workers::kRememberedMs / 2;
@@ -130,8 +141,10 @@ Task<Result<redis::Reply>> redis_command(Node& node, std::vector<std::string> ar
   co_return reply;
 }
 
-Task<Result<http::Response>> call_room(Node& node, http::Address address, std::string method, std::string target, std::string body) {
-  http::Request request{.method = std::move(method), .target = std::move(target), .fields = {}, .body = std::move(body)};
+Task<Result<http::Response>> call_room(Node& node, http::Address address, std::string method, std::string target,
+                                       std::string body) {
+  http::Request request{
+      .method = std::move(method), .target = std::move(target), .fields = {}, .body = std::move(body)};
   request.fields.set(kNodeField, sign_internal(node.node_secret, node.id, request.method, request.target, wall_now()));
   if (!request.body.empty()) request.fields.set("Content-Type", "application/json");
   const http::ClientLimits limits{.connect = kRoomAnswer, .answer = kRoomAnswer};

@@ -1,5 +1,5 @@
-// The running control plane: what its handlers share. Rules live in live.h, farm.h, catalogue.h and identity.h; this is where
-// they meet the database, the clock, Redis and the other rooms.
+// The running control plane: what its handlers share. Rules live in live.h, farm.h, catalogue.h and identity.h; this is
+// where they meet the database, the clock, Redis and the other rooms.
 #pragma once
 
 #include <atomic>
@@ -121,10 +121,10 @@ class Control {
   std::map<std::string, std::int64_t> resting_;
 };
 
-
 /// Redis is spoken to on its own loop. An error is "unknown".
 Task<Result<redis::Reply>> redis_command(Node& node, std::vector<std::string> arguments);
 /// A signed call to another daemon.
-Task<Result<http::Response>> call_room(Node& node, http::Address address, std::string method, std::string target, std::string body);
+Task<Result<http::Response>> call_room(Node& node, http::Address address, std::string method, std::string target,
+                                       std::string body);
 
 }  // namespace ribalta::control

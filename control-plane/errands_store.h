@@ -1,7 +1,7 @@
 // Errands: what the control plane owes others (the packager, the object store, the edges) after a change was committed.
-// They are written in the transaction of the change and run until they succeed, so that nothing is owed without a row, a
-// reason and a next time. What is to be said is read when the errand runs: asking twice for the same is one errand, and a
-// wish that came while it ran keeps it.
+// They are written in the transaction of the change and run until they succeed, so that nothing is owed without a row,
+// a reason and a next time. What is to be said is read when the errand runs: asking twice for the same is one errand,
+// and a wish that came while it ran keeps it.
 #pragma once
 
 #include <cstdint>

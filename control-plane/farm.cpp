@@ -15,18 +15,21 @@ namespace {
 constexpr std::int64_t kSweepMax = 100;
 /// Jobs without a subject that one lease call puts away before it answers "none".
 constexpr int kStaleJobsMax = 20;
-/// A version that was replaced still plays for those who watch it; an attempt's leftovers may still be written for a while.
+/// A version that was replaced still plays for those who watch it; an attempt's leftovers may still be written for a
+/// while.
 constexpr std::int64_t kTidyReplacedMs = 3'600'000;
 constexpr std::int64_t kTidyLeftoversMs = 600'000;
 constexpr std::size_t kStageBytesMax = 32;
 
 constexpr std::string_view kSilent = "The worker stopped answering.";
 constexpr std::string_view kGaveUp =
-    "Processing stopped three times without a result. The file is kept: try again, or ask the operator to look at the log.";
+    "Processing stopped three times without a result. The file is kept: try again, or ask the operator to look at the "
+    "log.";
 
 /// Kinds that a worker may give; anything else is a defect of ours.
-constexpr std::string_view kFailureKinds[] = {"empty",    "not-media",  "truncated",   "corrupt", "encrypted", "unsupported-codec",
-                                              "no-video", "no-samples", "still-image", "limits",  "worker"};
+constexpr std::string_view kFailureKinds[] = {
+    "empty",    "not-media",  "truncated",   "corrupt", "encrypted", "unsupported-codec",
+    "no-video", "no-samples", "still-image", "limits",  "worker"};
 
 Refused lost() { return refuse(409, "lost", "The lease is held by another, or the job is over."); }
 
@@ -37,10 +40,13 @@ std::string cut(std::string_view text, std::size_t size) {
   return std::string{text.substr(0, size)};
 }
 
-bool wants(const LeaseRequest& request, std::string_view kind) { return std::ranges::find(request.kinds, kind) != request.kinds.end(); }
+bool wants(const LeaseRequest& request, std::string_view kind) {
+  return std::ranges::find(request.kinds, kind) != request.kinds.end();
+}
 
 /// The job's own fields, or none when there is nothing left to work on.
-Result<std::optional<boost::json::object>> describe_vod(sql::Session& session, const Job& job, std::int64_t version, const VodLimits& limits) {
+Result<std::optional<boost::json::object>> describe_vod(sql::Session& session, const Job& job, std::int64_t version,
+                                                        const VodLimits& limits) {
   auto upload = UploadsStore{session}.by_id(*job.upload);
   if (!upload) return pass(upload);
   if (!*upload || version == 0) return std::optional<boost::json::object>{};
@@ -61,11 +67,13 @@ Result<std::optional<boost::json::object>> describe_live(sql::Session& session, 
   if (!*stream || (*stream)->state == StreamState::ended) return std::optional<boost::json::object>{};
   auto plan = json_parse((*stream)->plan);
   if (!plan) return plan.error().in("plan of stream", job.stream->view());
-  boost::json::object object{{"stream", job.stream->view()}, {"plan", *plan}, {"source_video", "src-v"}, {"source_audio", "src-a"}};
+  boost::json::object object{
+      {"stream", job.stream->view()}, {"plan", *plan}, {"source_video", "src-v"}, {"source_audio", "src-a"}};
   return std::optional<boost::json::object>{std::move(object)};
 }
 
-Result<Outcome<void>> publish_version(sql::Session& session, const Job& job, const VodResult& result, std::int64_t now) {
+Result<Outcome<void>> publish_version(sql::Session& session, const Job& job, const VodResult& result,
+                                      std::int64_t now) {
   VideosStore videos{session};
   UploadsStore uploads{session};
   ErrandsStore errands{session};
@@ -95,8 +103,9 @@ Result<Outcome<void>> publish_version(sql::Session& session, const Job& job, con
 }
 
 /// After a lease was lost or given up: again, or never.
-Result<bool> retry_or_fail(sql::Session& session, const Job& job, bool may_retry, std::int64_t delay_ms, std::string_view kind,
-                           std::string_view reason, std::string_view last_reason, std::int64_t now) {
+Result<bool> retry_or_fail(sql::Session& session, const Job& job, bool may_retry, std::int64_t delay_ms,
+                           std::string_view kind, std::string_view reason, std::string_view last_reason,
+                           std::int64_t now) {
   JobsStore jobs{session};
   const bool long_live = job.kind == JobKind::live && now - job.leased >= kLiveAttemptMs;
   const std::int64_t attempts = long_live ? 0 : job.attempts;
@@ -112,8 +121,8 @@ Result<bool> retry_or_fail(sql::Session& session, const Job& job, bool may_retry
 
 }  // namespace
 
-Result<std::optional<std::string>> lease_job(sql::Session& session, const LeaseRequest& request, const VodLimits& limits,
-                                             std::int64_t now) {
+Result<std::optional<std::string>> lease_job(sql::Session& session, const LeaseRequest& request,
+                                             const VodLimits& limits, std::int64_t now) {
   JobsStore jobs{session};
   for (int i = 0; i < kStaleJobsMax; ++i) {
     auto next = jobs.next(wants(request, "live"), wants(request, "vod"), now);
@@ -151,7 +160,8 @@ Result<Outcome<JobAction>> job_heartbeat(sql::Session& session, JobId id, const 
   if (*held) return Outcome<JobAction>{JobAction::go};
   auto job = jobs.by_id(id);
   if (!job) return pass(job);
-  if (*job && (*job)->state == JobState::cancelled && (*job)->epoch == beat.epoch) return Outcome<JobAction>{JobAction::cancel};
+  if (*job && (*job)->state == JobState::cancelled && (*job)->epoch == beat.epoch)
+    return Outcome<JobAction>{JobAction::cancel};
   return lost();
 }
 
@@ -167,8 +177,10 @@ Result<Outcome<void>> complete_job(sql::Session& session, JobId id, const JobCom
     auto read = json_read_value<VodResult>(complete.result, JsonUnknown::ignore);
     if (!read) return refuse(400, "malformed", "result: " + read.error().message);
     result = std::move(*read);
-    if (result.version != std::to_string((*job)->version)) return refuse(400, "malformed", "result: another version was leased");
-    if (result.width <= 0 || result.height <= 0 || result.duration_ms < 0) return refuse(400, "malformed", "result: no picture");
+    if (result.version != std::to_string((*job)->version))
+      return refuse(400, "malformed", "result: another version was leased");
+    if (result.width <= 0 || result.height <= 0 || result.duration_ms < 0)
+      return refuse(400, "malformed", "result: no picture");
   }
   auto ended = jobs.end(id, complete.epoch, JobState::done, "", "", now);
   if (!ended) return pass(ended);
@@ -197,7 +209,8 @@ Result<Outcome<void>> fail_job(sql::Session& session, JobId id, const JobFail& f
   const std::string_view kind = known ? std::string_view{failure.kind} : "worker";
   const std::string reason = cut(failure.reason, kReasonBytesMax);
   const std::int64_t delay = kRetryFirstMs << (2 * std::clamp<std::int64_t>((*job)->attempts - 1, 0, 4));
-  auto ended = retry_or_fail(session, **job, failure.retry, (*job)->kind == JobKind::live ? 0 : delay, kind, reason, reason, now);
+  auto ended = retry_or_fail(session, **job, failure.retry, (*job)->kind == JobKind::live ? 0 : delay, kind, reason,
+                             reason, now);
   if (!ended) return pass(ended);
   return Outcome<void>{};
 }
@@ -245,7 +258,8 @@ void Workers::seen(std::string_view worker, bool live, std::int64_t now) {
 
 std::int64_t Workers::live_workers(std::int64_t now) const {
   const std::lock_guard lock{mutex_};
-  return std::ranges::count_if(workers_, [now](const auto& entry) { return entry.second.live && now - entry.second.at <= kRememberedMs; });
+  return std::ranges::count_if(
+      workers_, [now](const auto& entry) { return entry.second.live && now - entry.second.at <= kRememberedMs; });
 }
 
 }  // namespace ribalta::control

@@ -1,5 +1,6 @@
-// The rules of jobs: who gets which, how long a lease lasts, what becomes of a result, a failure, or silence. A job's result
-// is published by compare-and-set on its lease's epoch, in the transaction that ends the job: none is published twice.
+// The rules of jobs: who gets which, how long a lease lasts, what becomes of a result, a failure, or silence. A job's
+// result is published by compare-and-set on its lease's epoch, in the transaction that ends the job: none is published
+// twice.
 #pragma once
 
 #include <boost/describe/class.hpp>
@@ -77,8 +78,8 @@ struct VodLimits {
 BOOST_DESCRIBE_STRUCT(VodLimits, (), (duration_ms_max, bytes_max, side_max, fps_max))
 
 /// The next job as JSON (docs/contracts.md), or none.
-Result<std::optional<std::string>> lease_job(sql::Session& session, const LeaseRequest& request, const VodLimits& limits,
-                                             std::int64_t now);
+Result<std::optional<std::string>> lease_job(sql::Session& session, const LeaseRequest& request,
+                                             const VodLimits& limits, std::int64_t now);
 
 enum class JobAction : std::uint8_t { go, cancel };
 /// @refusal 409 lost.

@@ -16,8 +16,9 @@ constexpr std::size_t kNameCharsMin = 3;
 constexpr std::size_t kNameCharsMax = 24;
 
 /// Names that would pass for the house itself.
-constexpr std::string_view kReserved[] = {"admin", "administrator", "api", "assets", "files",  "internal", "live",   "login", "me",
-                                          "moderator", "ribalta",   "root", "setup", "signup", "static",   "support", "system", "upload"};
+constexpr std::string_view kReserved[] = {"admin", "administrator", "api",    "assets",    "files",   "internal",
+                                          "live",  "login",         "me",     "moderator", "ribalta", "root",
+                                          "setup", "signup",        "static", "support",   "system",  "upload"};
 
 Result<Outcome<Identity>> with_user(sql::Session& session, UserId id, Identity identity) {
   auto user = UsersStore{session}.by_id(id);
@@ -27,7 +28,8 @@ Result<Outcome<Identity>> with_user(sql::Session& session, UserId id, Identity i
   return Outcome<Identity>{std::move(identity)};
 }
 
-Result<Outcome<Identity>> by_bearer(sql::Session& session, const Secrets& secrets, std::string_view field, std::int64_t now) {
+Result<Outcome<Identity>> by_bearer(sql::Session& session, const Secrets& secrets, std::string_view field,
+                                    std::int64_t now) {
   constexpr std::string_view kWrong = "The token in Authorization opens nothing here.";
   if (!field.starts_with(kBearer) || field.size() > kBearer.size() + kSecretCharsMax) {
     return refuse(401, "not_signed_in", std::string{kWrong});
@@ -53,7 +55,8 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x
 
 }  // namespace
 
-Result<Outcome<Identity>> identify(sql::Session& session, const Secrets& secrets, const Credentials& credentials, std::int64_t now) {
+Result<Outcome<Identity>> identify(sql::Session& session, const Secrets& secrets, const Credentials& credentials,
+                                   std::int64_t now) {
   if (!credentials.authorization.empty()) return by_bearer(session, secrets, credentials.authorization, now);
   if (credentials.session.empty() || credentials.session.size() > kSecretCharsMax) return Outcome<Identity>{};
   SessionsStore sessions{session};
@@ -80,7 +83,8 @@ Outcome<void> check_csrf(const Identity& identity, const Credentials& credential
 
 Outcome<void> require_user(const Identity& identity) {
   if (identity.user) return {};
-  if (identity.admin_token) return refuse(403, "no_user", "The admin token belongs to nobody: make a token for an account.");
+  if (identity.admin_token)
+    return refuse(403, "no_user", "The admin token belongs to nobody: make a token for an account.");
   return refuse(401, "not_signed_in", "Sign in first.");
 }
 
@@ -90,23 +94,25 @@ Outcome<void> require_admin(const Identity& identity) {
   return refuse(401, "not_signed_in", "Sign in first.");
 }
 
-Result<std::string> begin_session(sql::Session& session, const Secrets& secrets, UserId user, std::string_view replaced_hash,
-                                  std::int64_t now) {
+Result<std::string> begin_session(sql::Session& session, const Secrets& secrets, UserId user,
+                                  std::string_view replaced_hash, std::int64_t now) {
   SessionsStore sessions{session};
   if (!replaced_hash.empty()) {
     if (auto ended = sessions.remove(replaced_hash); !ended) return pass(ended);
   }
   const std::string secret = random_secret("rs_");
-  if (auto begun = sessions.insert(secrets.hash("session", secret), user, now, now + kSessionMs); !begun) return pass(begun);
+  if (auto begun = sessions.insert(secrets.hash("session", secret), user, now, now + kSessionMs); !begun)
+    return pass(begun);
   return secret;
 }
 
 Outcome<void> check_name(std::string_view name) {
-  const bool shaped = name.size() >= kNameCharsMin && name.size() <= kNameCharsMax && std::ranges::all_of(name, [](char c) {
-                        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-                      });
+  const bool shaped =
+      name.size() >= kNameCharsMin && name.size() <= kNameCharsMax &&
+      std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
   if (!shaped) return refuse(400, "bad_name", "A name has 3 to 24 characters: a to z, 0 to 9 and _.");
-  if (std::ranges::find(kReserved, name) != std::end(kReserved)) return refuse(400, "bad_name", "This name belongs to the site.");
+  if (std::ranges::find(kReserved, name) != std::end(kReserved))
+    return refuse(400, "bad_name", "This name belongs to the site.");
   return {};
 }
 
@@ -122,15 +128,18 @@ Outcome<void> check_title(std::string_view title) {
   if (chars == 0 || std::ranges::all_of(title, [](char c) { return c == ' '; })) {
     return refuse(400, "bad_title", "A title has at least one character.");
   }
-  if (chars > kTitleCharsMax) return refuse(400, "bad_title", "A title has at most 200 characters; this one has " + std::to_string(chars) + ".");
-  if (std::ranges::any_of(title, is_control)) return refuse(400, "bad_title", "A title is one line without control characters.");
+  if (chars > kTitleCharsMax)
+    return refuse(400, "bad_title", "A title has at most 200 characters; this one has " + std::to_string(chars) + ".");
+  if (std::ranges::any_of(title, is_control))
+    return refuse(400, "bad_title", "A title is one line without control characters.");
   return {};
 }
 
 std::string title_from(std::string_view wanted, std::string_view filename) {
   std::string_view source = wanted;
   if (source.empty()) {
-    source = filename.substr(filename.find_last_of("/\\") == std::string_view::npos ? 0 : filename.find_last_of("/\\") + 1);
+    source =
+        filename.substr(filename.find_last_of("/\\") == std::string_view::npos ? 0 : filename.find_last_of("/\\") + 1);
     const std::size_t dot = source.find_last_of('.');
     if (dot != std::string_view::npos && dot > 0) source = source.substr(0, dot);
   }

@@ -1,5 +1,5 @@
-// Who is asking: a browser's session cookie or a bearer token, and whether a call that changes something comes from our own
-// pages (CSRF). Names and passwords are checked here too.
+// Who is asking: a browser's session cookie or a bearer token, and whether a call that changes something comes from our
+// own pages (CSRF). Names and passwords are checked here too.
 #pragma once
 
 #include <cstdint>
@@ -26,18 +26,19 @@ struct Credentials {
 };
 
 struct Identity {
-  std::optional<User> user;      ///< nobody, or the admin token: none
+  std::optional<User> user;  ///< nobody, or the admin token: none
   bool admin_token = false;
   bool by_cookie = false;
-  std::string session_hash;      ///< of the cookie's session
-  std::string csrf;              ///< what a call by this cookie must carry
+  std::string session_hash;  ///< of the cookie's session
+  std::string csrf;          ///< what a call by this cookie must carry
 
   [[nodiscard]] bool signed_in() const { return user.has_value() || admin_token; }
   [[nodiscard]] bool is_admin() const { return admin_token || (user && user->admin); }
 };
 
 /// @refusal 401 not_signed_in: a bearer token that opens nothing. No cookie, or one that ended, is nobody.
-Result<Outcome<Identity>> identify(sql::Session& session, const Secrets& secrets, const Credentials& credentials, std::int64_t now);
+Result<Outcome<Identity>> identify(sql::Session& session, const Secrets& secrets, const Credentials& credentials,
+                                   std::int64_t now);
 /// @refusal 403 csrf: the call comes by cookie, and without the session's token.
 Outcome<void> check_csrf(const Identity& identity, const Credentials& credentials);
 /// @refusal 401 not_signed_in; 403 no_user: the admin token belongs to nobody.
@@ -46,8 +47,8 @@ Outcome<void> require_user(const Identity& identity);
 Outcome<void> require_admin(const Identity& identity);
 
 /// A new session: what the cookie holds. Any session that the browser had before is ended (`replaced_hash`).
-Result<std::string> begin_session(sql::Session& session, const Secrets& secrets, UserId user, std::string_view replaced_hash,
-                                  std::int64_t now);
+Result<std::string> begin_session(sql::Session& session, const Secrets& secrets, UserId user,
+                                  std::string_view replaced_hash, std::int64_t now);
 
 /// @refusal 400 bad_name: not 3 to 24 of a-z, 0-9 and _, or a word that pages of the site use.
 Outcome<void> check_name(std::string_view name);

@@ -78,16 +78,20 @@ Task<http::Response> post_publish(ControlPtr control, http::Exchange& exchange, 
   if (!request) co_return to_response(request.error());
   const std::int64_t now = control->now_ms();
   if (const std::int64_t wait = control->wrong_key_address.wait_s(request->address, now); wait > 0) {
-    co_return to_response({403, "wrong_key", "Too many wrong stream keys from your address. Try again in " + std::to_string(wait) + " s.", wait});
+    co_return to_response({403, "wrong_key",
+                           "Too many wrong stream keys from your address. Try again in " + std::to_string(wait) + " s.",
+                           wait});
   }
   const IngestNode ingest{exchange.head().peer, node};
   auto work = [control, request = *request, ingest, now](sql::Session& session) {
     return publish(session, control->secrets, request, ingest, control->live_rules(), now);
   };
   const auto answer = co_await control->write("publish", std::move(work));
-  if (answer && !*answer && answer->error().code == "wrong_key") control->wrong_key_address.count(request->address, now);
+  if (answer && !*answer && answer->error().code == "wrong_key")
+    control->wrong_key_address.count(request->address, now);
   if (answer && *answer) {
-    log_info("publish accepted", {{"stream", (*answer)->stream.view()}, {"epoch", (*answer)->epoch}, {"resumed", (*answer)->resumed}});
+    log_info("publish accepted",
+             {{"stream", (*answer)->stream.view()}, {"epoch", (*answer)->epoch}, {"resumed", (*answer)->resumed}});
   }
   control->wake();
   co_return respond_with(answer, "publish");
@@ -116,7 +120,8 @@ Task<http::Response> post_source(ControlPtr control, http::Exchange& exchange, c
   co_return http::Response::json(200, **plan);
 }
 
-Task<http::Response> post_stream_heartbeat(ControlPtr control, http::Exchange& exchange, const Parameters& parameters, NodeId node) {
+Task<http::Response> post_stream_heartbeat(ControlPtr control, http::Exchange& exchange, const Parameters& parameters,
+                                           NodeId node) {
   const Outcome<StreamId> stream = path_id<StreamId>(parameters, "stream");
   if (!stream) co_return to_response(stream.error());
   Outcome<StreamHeartbeat> beat = co_await read_internal<StreamHeartbeat>(exchange);
@@ -135,7 +140,8 @@ Task<http::Response> post_stream_heartbeat(ControlPtr control, http::Exchange& e
 }
 
 /// The caller of an upload, whose fields ingest hands on.
-Result<Outcome<Identity>> uploader(sql::Session& session, const Control& control, const Credentials& credentials, std::int64_t now) {
+Result<Outcome<Identity>> uploader(sql::Session& session, const Control& control, const Credentials& credentials,
+                                   std::int64_t now) {
   auto who = identify(session, control.secrets, credentials, now);
   if (!who || !*who) return who;
   if (const auto user = require_user(**who); !user) return refuse(user);
@@ -180,7 +186,9 @@ Task<http::Response> post_finished(ControlPtr control, http::Exchange& exchange,
   const std::int64_t now = control->now_ms();
   auto work = [finished = *finished, now](sql::Session& session) { return finish_upload(session, finished, now); };
   const auto done = co_await control->write("upload finished", std::move(work));
-  if (done && *done) log_info("upload stored", {{"upload", finished->upload.view()}, {"video", finished->video.view()}, {"bytes", finished->bytes}});
+  if (done && *done)
+    log_info("upload stored",
+             {{"upload", finished->upload.view()}, {"video", finished->video.view()}, {"bytes", finished->bytes}});
   control->wake();
   co_return respond_with(done, "upload finished");
 }
@@ -198,13 +206,15 @@ Task<http::Response> post_ended(ControlPtr control, http::Exchange& exchange, co
 Task<http::Response> post_lease(ControlPtr control, http::Exchange& exchange, const Parameters&, NodeId) {
   Outcome<LeaseRequest> request = co_await read_internal<LeaseRequest>(exchange);
   if (!request) co_return to_response(request.error());
-  if (request->worker.empty() || request->worker.size() > 64) co_return http::Response::error(400, "malformed", "worker: 1 to 64 bytes");
+  if (request->worker.empty() || request->worker.size() > 64)
+    co_return http::Response::error(400, "malformed", "worker: 1 to 64 bytes");
   const std::int64_t now = control->now_ms();
   const bool live = std::ranges::find(request->kinds, "live") != request->kinds.end();
   const bool vod = std::ranges::find(request->kinds, "vod") != request->kinds.end();
   control->workers.seen(request->worker, live, now);
   // Workers ask every few seconds: only when there is something is it worth the write lock.
-  auto waits = co_await control->read([live, vod, now](sql::Session& session) { return JobsStore{session}.next(live, vod, now); });
+  auto waits = co_await control->read(
+      [live, vod, now](sql::Session& session) { return JobsStore{session}.next(live, vod, now); });
   if (!waits) co_return failed(waits.error(), "lease");
   http::Response none;
   none.status = 204;
@@ -218,7 +228,8 @@ Task<http::Response> post_lease(ControlPtr control, http::Exchange& exchange, co
   co_return http::Response::json(200, std::move(**job));
 }
 
-Task<http::Response> post_job_heartbeat(ControlPtr control, http::Exchange& exchange, const Parameters& parameters, NodeId) {
+Task<http::Response> post_job_heartbeat(ControlPtr control, http::Exchange& exchange, const Parameters& parameters,
+                                        NodeId) {
   const Outcome<JobId> job = path_id<JobId>(parameters, "job");
   if (!job) co_return to_response(job.error());
   Outcome<JobHeartbeat> beat = co_await read_internal<JobHeartbeat>(exchange);
@@ -244,7 +255,9 @@ Task<http::Response> post_complete(ControlPtr control, http::Exchange& exchange,
   Outcome<JobComplete> complete = co_await read_internal<JobComplete>(exchange);
   if (!complete) co_return to_response(complete.error());
   const std::int64_t now = control->now_ms();
-  auto work = [id = *job, complete = *complete, now](sql::Session& session) { return complete_job(session, id, complete, now); };
+  auto work = [id = *job, complete = *complete, now](sql::Session& session) {
+    return complete_job(session, id, complete, now);
+  };
   const auto done = co_await control->write("complete", std::move(work));
   if (done && *done) log_info("job done", {{"job", job->view()}, {"epoch", complete->epoch}});
   control->wake();
@@ -257,17 +270,23 @@ Task<http::Response> post_fail(ControlPtr control, http::Exchange& exchange, con
   Outcome<JobFail> failure = co_await read_internal<JobFail>(exchange);
   if (!failure) co_return to_response(failure.error());
   const std::int64_t now = control->now_ms();
-  auto work = [id = *job, failure = *failure, now](sql::Session& session) { return fail_job(session, id, failure, now); };
+  auto work = [id = *job, failure = *failure, now](sql::Session& session) {
+    return fail_job(session, id, failure, now);
+  };
   const auto done = co_await control->write("fail", std::move(work));
-  if (done && *done) log_info("job failed", {{"job", job->view()}, {"epoch", failure->epoch}, {"kind", failure->kind}, {"retry", failure->retry}});
+  if (done && *done)
+    log_info("job failed",
+             {{"job", job->view()}, {"epoch", failure->epoch}, {"kind", failure->kind}, {"retry", failure->retry}});
   control->wake();
   co_return respond_with(done, "fail");
 }
 
-Task<void> signed_call(ControlPtr control, http::Exchange& exchange, const Parameters& parameters, InternalHandler handler) {
+Task<void> signed_call(ControlPtr control, http::Exchange& exchange, const Parameters& parameters,
+                       InternalHandler handler) {
   const Result<NodeId> node = verify_internal(control->node.node_secret, exchange.head(), wall_now());
   if (!node) {
-    co_return co_await respond(exchange, http::Response::error(401, "unauthorized", "The call is not signed by a node of this instance."));
+    co_return co_await respond(
+        exchange, http::Response::error(401, "unauthorized", "The call is not signed by a node of this instance."));
   }
   http::Response response = co_await handler(control, exchange, parameters, *node);
   co_await respond(exchange, std::move(response));
@@ -277,9 +296,10 @@ Task<void> signed_call(ControlPtr control, http::Exchange& exchange, const Param
 
 void add_internal_routes(const ControlPtr& control, http::Router& router) {
   const auto add = [&](std::string_view path, InternalHandler handler) {
-    router.add("POST", "/internal/v1" + std::string{path}, [control, handler](http::Exchange& exchange, const Parameters& parameters) {
-      return signed_call(control, exchange, parameters, handler);
-    });
+    router.add("POST", "/internal/v1" + std::string{path},
+               [control, handler](http::Exchange& exchange, const Parameters& parameters) {
+                 return signed_call(control, exchange, parameters, handler);
+               });
   };
   add("/publish", post_publish);
   add("/streams/{stream}/source", post_source);

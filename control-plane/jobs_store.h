@@ -26,7 +26,7 @@ struct Job {
   std::optional<UploadId> upload;  ///< vod
   std::optional<StreamId> stream;  ///< live
   JobState state = JobState::queued;
-  std::int64_t epoch = 0;     ///< one more at each lease
+  std::int64_t epoch = 0;  ///< one more at each lease
   std::int64_t attempts = 0;
   std::string worker;
   std::int64_t leased = 0;
@@ -56,12 +56,14 @@ class JobsStore {
   /// The queued job of these kinds that is next: live before vod, then the oldest. Call in a write transaction.
   Result<std::optional<Job>> next(bool live, bool vod, std::int64_t now);
   /// Gives the lease: epoch and attempts go up.
-  Result<void> lease(const Job& job, std::string_view worker, std::int64_t version, std::int64_t now, std::int64_t until);
+  Result<void> lease(const Job& job, std::string_view worker, std::int64_t version, std::int64_t now,
+                     std::int64_t until);
   /// These three change a job only while `epoch` holds its lease. @return false: the lease is lost.
   Result<bool> beat(JobId id, std::int64_t epoch, double progress, std::string_view stage, std::int64_t until);
-  Result<bool> end(JobId id, std::int64_t epoch, JobState state, std::string_view kind, std::string_view reason, std::int64_t now);
-  Result<bool> requeue(JobId id, std::int64_t epoch, std::int64_t attempts, std::int64_t run_after, std::string_view kind,
-                       std::string_view reason);
+  Result<bool> end(JobId id, std::int64_t epoch, JobState state, std::string_view kind, std::string_view reason,
+                   std::int64_t now);
+  Result<bool> requeue(JobId id, std::int64_t epoch, std::int64_t attempts, std::int64_t run_after,
+                       std::string_view kind, std::string_view reason);
 
   /// Leased jobs whose lease has run out.
   Result<std::vector<Job>> expired(std::int64_t now, std::int64_t limit);

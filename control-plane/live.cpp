@@ -32,13 +32,15 @@ Result<Outcome<PublishAnswer>> begin_stream(sql::Session& session, const User& u
   StreamsStore streams{session};
   auto id = free_id(streams, request.proposed_stream);
   if (!id) return pass(id);
-  const Stream stream{.id = *id, .user = user.id, .title = user.live_title, .node = node.text(), .started = now, .heard = now};
+  const Stream stream{
+      .id = *id, .user = user.id, .title = user.live_title, .node = node.text(), .started = now, .heard = now};
   if (auto inserted = streams.insert(stream); !inserted) return pass(inserted);
   return Outcome<PublishAnswer>{
       PublishAnswer{.stream = *id, .epoch = 1, .user = user.id, .resumed = false, .start_unix_ms = now}};
 }
 
-Result<Outcome<PublishAnswer>> resume_stream(sql::Session& session, const Stream& stream, const IngestNode& node, std::int64_t now) {
+Result<Outcome<PublishAnswer>> resume_stream(sql::Session& session, const Stream& stream, const IngestNode& node,
+                                             std::int64_t now) {
   const std::int64_t epoch = stream.epoch + 1;
   if (auto held = StreamsStore{session}.set_holder(stream.id, node.text(), epoch, now); !held) return pass(held);
   return Outcome<PublishAnswer>{PublishAnswer{
@@ -72,8 +74,8 @@ bool has_encoded_rung(const media::LadderPlan& plan) {
          std::ranges::any_of(plan.audio, [](const auto& rung) { return !rung.passthrough; });
 }
 
-Result<void> adopt(sql::Session& session, StreamId stream, const StreamHeartbeat& beat, UserId user, const IngestNode& node,
-                   std::int64_t now) {
+Result<void> adopt(sql::Session& session, StreamId stream, const StreamHeartbeat& beat, UserId user,
+                   const IngestNode& node, std::int64_t now) {
   const Stream taken{.id = stream,
                      .user = user,
                      .node = node.text(),
@@ -96,7 +98,8 @@ Result<Outcome<PublishAnswer>> publish(sql::Session& session, const Secrets& sec
   if (!active) return pass(active);
   const std::int64_t rest = rules.resting_s ? rules.resting_s((*user)->id) : 0;
   if (!*active && rest > 0) {
-    return refuse(403, "busy", "You ended the broadcast on the site. Start again in " + std::to_string(rest) + " s.", rest);
+    return refuse(403, "busy", "You ended the broadcast on the site. Start again in " + std::to_string(rest) + " s.",
+                  rest);
   }
   if (!*active) return begin_stream(session, **user, request, node, now);
   const Stream& stream = **active;
@@ -134,8 +137,8 @@ Result<media::LadderPlan> make_plan(StreamId stream, const SourceReport& report,
   return plan;
 }
 
-Result<Outcome<std::string>> report_source(sql::Session& session, StreamId id, const SourceReport& report, const LiveFarm& farm,
-                                           std::int64_t now) {
+Result<Outcome<std::string>> report_source(sql::Session& session, StreamId id, const SourceReport& report,
+                                           const LiveFarm& farm, std::int64_t now) {
   StreamsStore streams{session};
   auto stream = streams.by_id(id);
   if (!stream) return pass(stream);
@@ -193,8 +196,9 @@ Result<StreamAction> stream_heartbeat(sql::Session& session, StreamId id, const 
   }
 
   const bool sent = *stream && (*stream)->plan_sent;
-  const Result<void> noted = beat.state == "interrupted" ? streams.set_state(id, StreamState::interrupted)
-                                                         : streams.set_heard(id, now, sent ? StreamState::live : StreamState::starting);
+  const Result<void> noted = beat.state == "interrupted"
+                                 ? streams.set_state(id, StreamState::interrupted)
+                                 : streams.set_heard(id, now, sent ? StreamState::live : StreamState::starting);
   if (!noted) return pass(noted);
   if (beat.health.is_object()) {
     const std::string health = json_write(beat.health);

@@ -1,5 +1,5 @@
-// The rules of live streams: who may publish, which stream a publisher goes on with, the ladder plan, and when a stream ends.
-// Plain functions over a SQL session and the time: sockets, clocks and Redis stay outside.
+// The rules of live streams: who may publish, which stream a publisher goes on with, the ladder plan, and when a stream
+// ends. Plain functions over a SQL session and the time: sockets, clocks and Redis stay outside.
 //
 //   publish ─▶ starting ─(plan at the packager)─▶ live ⇄ interrupted ─(30 s of silence, or the owner)─▶ ended
 #pragma once
@@ -24,7 +24,8 @@ namespace ribalta::control {
 
 /// A publisher who comes back within this goes on with the same stream (docs/contracts.md, "Time, tracks, epochs").
 inline constexpr std::int64_t kGraceMs = 30'000;
-/// Ingest says `publishing` every 5 s; a holder that is silent this long is taken for dead, and its stream for interrupted.
+/// Ingest says `publishing` every 5 s; a holder that is silent this long is taken for dead, and its stream for
+/// interrupted.
 inline constexpr std::int64_t kHolderSilenceMs = 7'000;
 /// After its owner ended a stream on the site: an encoder that reconnects by itself would otherwise be back at once.
 inline constexpr std::int64_t kRestAfterEndMs = 60'000;

@@ -44,7 +44,8 @@ int main(int argc, char** argv) {
   ribalta::Role role{
       .name = "control",
       .read_config = [running](ribalta::ConfigReader& reader) { control::read_config(reader, running->config); },
-      .start = [running](ribalta::Node& node, ribalta::http::Router& router) { return control::start(*running, node, router); },
+      .start = [running](ribalta::Node& node,
+                         ribalta::http::Router& router) { return control::start(*running, node, router); },
       .health = [running] { return control::health(*running); },
       .drain = [running](std::chrono::milliseconds deadline) { return control::drain(*running, deadline); },
   };

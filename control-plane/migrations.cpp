@@ -6,10 +6,9 @@ namespace ribalta::control {
 namespace {
 
 const sql::Migration& accounts() {
-  static const sql::Migration step{
-      "accounts",
-      {
-          R"(CREATE TABLE users (
+  static const sql::Migration step{"accounts",
+                                   {
+                                       R"(CREATE TABLE users (
   id TEXT PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
   password TEXT NOT NULL,                      -- Argon2id in its text form; empty: nobody can sign in
@@ -19,16 +18,16 @@ const sql::Migration& accounts() {
   created BIGINT NOT NULL,
   live_title TEXT NOT NULL                     -- of the next broadcast
 ))",
-          R"(CREATE TABLE sessions (
+                                       R"(CREATE TABLE sessions (
   hash TEXT PRIMARY KEY,                       -- of the cookie, which only the browser has
   user_id TEXT NOT NULL REFERENCES users (id),
   created BIGINT NOT NULL,
   used BIGINT NOT NULL,                        -- to the hour
   expires BIGINT NOT NULL
 ))",
-          "CREATE INDEX sessions_of_user ON sessions (user_id)",
-          "CREATE INDEX sessions_by_expiry ON sessions (expires)",
-          R"(CREATE TABLE api_tokens (
+                                       "CREATE INDEX sessions_of_user ON sessions (user_id)",
+                                       "CREATE INDEX sessions_by_expiry ON sessions (expires)",
+                                       R"(CREATE TABLE api_tokens (
   id TEXT PRIMARY KEY,
   hash TEXT NOT NULL UNIQUE,
   user_id TEXT NOT NULL REFERENCES users (id),
@@ -37,12 +36,12 @@ const sql::Migration& accounts() {
   expires BIGINT NOT NULL,                     -- 0: never
   used BIGINT NOT NULL                         -- to the hour
 ))",
-          "CREATE INDEX api_tokens_of_user ON api_tokens (user_id)",
-          R"(CREATE TABLE facts (
+                                       "CREATE INDEX api_tokens_of_user ON api_tokens (user_id)",
+                                       R"(CREATE TABLE facts (
   name TEXT PRIMARY KEY,                       -- `setup_done`
   value TEXT NOT NULL
 ))",
-      }};
+                                   }};
   return step;
 }
 
@@ -79,10 +78,9 @@ const sql::Migration& live() {
 }
 
 const sql::Migration& videos() {
-  static const sql::Migration step{
-      "videos",
-      {
-          R"(CREATE TABLE videos (
+  static const sql::Migration step{"videos",
+                                   {
+                                       R"(CREATE TABLE videos (
   id TEXT PRIMARY KEY,
   user_id TEXT NOT NULL REFERENCES users (id),
   title TEXT NOT NULL,
@@ -99,9 +97,9 @@ const sql::Migration& videos() {
   source_upload_id TEXT NOT NULL,              -- that the version was made from
   deleted BIGINT NOT NULL                      -- a deleted video's row stays, so that edges hear of it after a loss of Redis
 ))",
-          "CREATE INDEX videos_feed ON videos (visibility, published, id)",
-          "CREATE INDEX videos_of_user ON videos (user_id, created, id)",
-          R"(CREATE TABLE uploads (
+                                       "CREATE INDEX videos_feed ON videos (visibility, published, id)",
+                                       "CREATE INDEX videos_of_user ON videos (user_id, created, id)",
+                                       R"(CREATE TABLE uploads (
   id TEXT PRIMARY KEY,
   video_id TEXT NOT NULL REFERENCES videos (id),
   user_id TEXT NOT NULL REFERENCES users (id),
@@ -112,17 +110,16 @@ const sql::Migration& videos() {
   stored BIGINT NOT NULL,
   job_id TEXT NOT NULL                         -- empty while a draft
 ))",
-          "CREATE INDEX uploads_of_user ON uploads (user_id, state)",
-          "CREATE INDEX uploads_of_video ON uploads (video_id)",
-      }};
+                                       "CREATE INDEX uploads_of_user ON uploads (user_id, state)",
+                                       "CREATE INDEX uploads_of_video ON uploads (video_id)",
+                                   }};
   return step;
 }
 
 const sql::Migration& work() {
-  static const sql::Migration step{
-      "work",
-      {
-          R"(CREATE TABLE jobs (
+  static const sql::Migration step{"work",
+                                   {
+                                       R"(CREATE TABLE jobs (
   id TEXT PRIMARY KEY,
   kind TEXT NOT NULL CHECK (kind IN ('live', 'vod')),
   video_id TEXT NOT NULL,                      -- vod, else empty
@@ -143,10 +140,10 @@ const sql::Migration& work() {
   created BIGINT NOT NULL,
   ended BIGINT NOT NULL
 ))",
-          "CREATE INDEX jobs_by_state ON jobs (state, kind, run_after)",
-          "CREATE INDEX jobs_of_video ON jobs (video_id)",
-          "CREATE INDEX jobs_of_stream ON jobs (stream_id)",
-          R"(CREATE TABLE errands (
+                                       "CREATE INDEX jobs_by_state ON jobs (state, kind, run_after)",
+                                       "CREATE INDEX jobs_of_video ON jobs (video_id)",
+                                       "CREATE INDEX jobs_of_stream ON jobs (stream_id)",
+                                       R"(CREATE TABLE errands (
   kind TEXT NOT NULL,
   subject TEXT NOT NULL,                       -- id of the video, upload or stream
   wish BIGINT NOT NULL,                        -- one more each time it is wanted again
@@ -155,8 +152,8 @@ const sql::Migration& work() {
   reason TEXT NOT NULL,                        -- why the last attempt failed
   PRIMARY KEY (kind, subject)
 ))",
-          "CREATE INDEX errands_due ON errands (run_after)",
-      }};
+                                       "CREATE INDEX errands_due ON errands (run_after)",
+                                   }};
   return step;
 }
 

@@ -1,5 +1,5 @@
-// How the rules of the control plane answer: a value, a refusal that a caller can read (it has an HTTP status, a code for
-// programs and a sentence for people), or an error of the database, which is ours.
+// How the rules of the control plane answer: a value, a refusal that a caller can read (it has an HTTP status, a code
+// for programs and a sentence for people), or an error of the database, which is ours.
 #pragma once
 
 #include <expected>
@@ -22,7 +22,8 @@ struct Refusal {
 template <class T>
 using Outcome = std::expected<T, Refusal>;
 
-/// `return refuse(404, "not_found", "There is no such video.");` in a function that returns Result<Outcome<T>> or Outcome<T>.
+/// `return refuse(404, "not_found", "There is no such video.");` in a function that returns Result<Outcome<T>> or
+/// Outcome<T>.
 class Refused {
  public:
   explicit Refused(Refusal refusal) : refusal_(std::move(refusal)) {}

@@ -27,7 +27,8 @@ namespace {
 
 class Place {
  public:
-  explicit Place(std::atomic<std::size_t>& waiting) : waiting_(waiting), got_(waiting.fetch_add(1) < kHashesWaitingMax) {}
+  explicit Place(std::atomic<std::size_t>& waiting)
+      : waiting_(waiting), got_(waiting.fetch_add(1) < kHashesWaitingMax) {}
   ~Place() { waiting_.fetch_sub(1); }
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;

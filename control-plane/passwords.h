@@ -1,5 +1,6 @@
-// Passwords as Argon2id (libsodium). Hashing costs tens of milliseconds and megabytes on purpose, so it runs on threads of its
-// own, few at a time, with a short queue: a crowd that tries passwords is told to come back, and nobody else waits for it.
+// Passwords as Argon2id (libsodium). Hashing costs tens of milliseconds and megabytes on purpose, so it runs on threads
+// of its own, few at a time, with a short queue: a crowd that tries passwords is told to come back, and nobody else
+// waits for it.
 #pragma once
 
 #include <atomic>

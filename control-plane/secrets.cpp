@@ -64,7 +64,8 @@ std::string random_hex_32() {
 Result<TokenKey> first_playback_key(std::string_view text) {
   const std::string_view line = text.substr(0, text.find('\n'));
   const std::size_t blank = line.find(' ');
-  if (blank == std::string_view::npos || blank == 0 || blank > 8) return fail(Code::malformed, "playback_keys: `ID HEX` a line");
+  if (blank == std::string_view::npos || blank == 0 || blank > 8)
+    return fail(Code::malformed, "playback_keys: `ID HEX` a line");
   auto secret = from_hex(line.substr(blank + 1));
   if (!secret || secret->size() != 32) return fail(Code::malformed, "playback_keys: 64 hex digits after the id");
   return TokenKey{std::string{line.substr(0, blank)}, std::string{as_text(*secret)}};
@@ -123,8 +124,8 @@ std::string Secrets::seal(std::string_view plain) const {
   Bytes box(crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES + plain.size());
   auto* out = reinterpret_cast<unsigned char*>(box.data());
   randombytes_buf(out, crypto_secretbox_NONCEBYTES);
-  crypto_secretbox_easy(out + crypto_secretbox_NONCEBYTES, reinterpret_cast<const unsigned char*>(plain.data()), plain.size(),
-                        out, reinterpret_cast<const unsigned char*>(box_key_.data()));
+  crypto_secretbox_easy(out + crypto_secretbox_NONCEBYTES, reinterpret_cast<const unsigned char*>(plain.data()),
+                        plain.size(), out, reinterpret_cast<const unsigned char*>(box_key_.data()));
   return to_base64(box);
 }
 
@@ -135,9 +136,9 @@ Result<std::string> Secrets::unseal(std::string_view sealed) const {
   if (box->size() < kOverhead) return fail(Code::unauthorized, "too short for a secret box");
   const auto* in = reinterpret_cast<const unsigned char*>(box->data());
   std::string plain(box->size() - kOverhead, '\0');
-  const int opened = crypto_secretbox_open_easy(reinterpret_cast<unsigned char*>(plain.data()), in + crypto_secretbox_NONCEBYTES,
-                                                box->size() - crypto_secretbox_NONCEBYTES, in,
-                                                reinterpret_cast<const unsigned char*>(box_key_.data()));
+  const int opened = crypto_secretbox_open_easy(
+      reinterpret_cast<unsigned char*>(plain.data()), in + crypto_secretbox_NONCEBYTES,
+      box->size() - crypto_secretbox_NONCEBYTES, in, reinterpret_cast<const unsigned char*>(box_key_.data()));
   if (opened != 0) return fail(Code::unauthorized, "sealed with another key");
   return plain;
 }

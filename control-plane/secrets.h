@@ -45,7 +45,8 @@ class Secrets {
   TokenKey playback_;
 };
 
-/// 160 random bits behind a prefix that says what it is: `rk_` stream key, `rt_` token, `rs_` session, `ra_` admin token.
+/// 160 random bits behind a prefix that says what it is: `rk_` stream key, `rt_` token, `rs_` session, `ra_` admin
+/// token.
 std::string random_secret(std::string_view prefix);
 
 /// The one-time token for the first administrator, in its file.

@@ -25,7 +25,8 @@ Result<std::optional<SessionsStore::Found>> SessionsStore::find(std::string_view
 }
 
 Result<void> SessionsStore::touch(std::string_view hash, std::int64_t now, std::int64_t expires) {
-  return done(sql_.run("sessions.touch", "UPDATE sessions SET used = :2, expires = :3 WHERE hash = :1", {hash, now, expires}));
+  return done(
+      sql_.run("sessions.touch", "UPDATE sessions SET used = :2, expires = :3 WHERE hash = :1", {hash, now, expires}));
 }
 
 Result<void> SessionsStore::remove(std::string_view hash) {
@@ -54,7 +55,8 @@ Result<void> SessionsStore::insert_token(const ApiToken& token, std::string_view
 
 Result<std::optional<SessionsStore::Found>> SessionsStore::find_token(std::string_view hash, std::int64_t now) {
   return found(sql_.row<std::string, std::int64_t>(
-      "api_tokens.find", "SELECT user_id, used FROM api_tokens WHERE hash = :1 AND (expires = 0 OR expires > :2)", {hash, now}));
+      "api_tokens.find", "SELECT user_id, used FROM api_tokens WHERE hash = :1 AND (expires = 0 OR expires > :2)",
+      {hash, now}));
 }
 
 Result<void> SessionsStore::touch_token(std::string_view hash, std::int64_t now) {

@@ -65,7 +65,8 @@ Job add_job(sql::Session& session, const Video& video, UploadId upload, std::int
 TEST_CASE("users: what is written is read back by id and by name") {
   on_each_engine([](sql::Session& session) {
     UsersStore users{session};
-    const User lucia{.name = "lucia", .password = "$argon2id$", .admin = true, .creator = true, .created = 7, .live_title = "x"};
+    const User lucia{
+        .name = "lucia", .password = "$argon2id$", .admin = true, .creator = true, .created = 7, .live_title = "x"};
     must(users.insert(lucia));
     const auto by_id = must(users.by_id(lucia.id));
     const auto by_name = must(users.by_name("lucia"));
@@ -194,7 +195,7 @@ TEST_CASE("videos: the feed is public, ready, newest first, and pages neither re
     std::vector<VideoId> ready;
     for (int i = 0; i < 7; ++i) {
       const Video video = add_video(session, lucia, i);
-      if (i == 3) continue;  // never ready
+      if (i == 3) continue;                     // never ready
       make_ready(session, video, 100 + i / 2);  // several at one instant
       ready.push_back(video.id);
     }

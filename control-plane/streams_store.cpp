@@ -6,7 +6,8 @@ namespace ribalta::control {
 namespace {
 
 constexpr std::string_view kSelect =
-    "SELECT s.id, s.user_id, u.name, s.title, s.state, s.node, s.epoch, s.started, s.heard, s.ended, s.health, s.source, "
+    "SELECT s.id, s.user_id, u.name, s.title, s.state, s.node, s.epoch, s.started, s.heard, s.ended, s.health, "
+    "s.source, "
     "s.plan, s.plan_sent, s.removed FROM streams s JOIN users u ON u.id = s.user_id ";
 
 StreamState state_from(std::string_view text) {
@@ -16,13 +17,15 @@ StreamState state_from(std::string_view text) {
   return StreamState::ended;
 }
 
-Result<std::vector<Stream>> many(sql::Session& session, std::string_view name, const std::string& rest, const sql::Values& values) {
+Result<std::vector<Stream>> many(sql::Session& session, std::string_view name, const std::string& rest,
+                                 const sql::Values& values) {
   auto rows = session.rows<std::string, std::string, std::string, std::string, std::string, std::string, std::int64_t,
                            std::int64_t, std::int64_t, std::int64_t, std::string, std::string, std::string, bool, bool>(
       name, std::string{kSelect} + rest, values);
   if (!rows) return pass(rows);
   std::vector<Stream> streams;
-  for (auto& [id, user, user_name, title, state, node, epoch, started, heard, ended, health, source, plan, sent, removed] : *rows) {
+  for (auto& [id, user, user_name, title, state, node, epoch, started, heard, ended, health, source, plan, sent,
+              removed] : *rows) {
     streams.push_back({stored_id<StreamId>(id), stored_id<UserId>(user), std::move(user_name), std::move(title),
                        state_from(state), std::move(node), epoch, started, heard, ended, std::move(health),
                        std::move(source), std::move(plan), sent, removed});
@@ -30,7 +33,8 @@ Result<std::vector<Stream>> many(sql::Session& session, std::string_view name, c
   return streams;
 }
 
-Result<std::optional<Stream>> one(sql::Session& session, std::string_view name, const std::string& rest, const sql::Values& values) {
+Result<std::optional<Stream>> one(sql::Session& session, std::string_view name, const std::string& rest,
+                                  const sql::Values& values) {
   auto found = many(session, name, rest, values);
   if (!found) return pass(found);
   if (found->empty()) return std::optional<Stream>{};
@@ -41,23 +45,30 @@ Result<std::optional<Stream>> one(sql::Session& session, std::string_view name, 
 
 std::string_view to_string(StreamState state) {
   switch (state) {
-    case StreamState::starting: return "starting";
-    case StreamState::live: return "live";
-    case StreamState::interrupted: return "interrupted";
-    case StreamState::ended: return "ended";
+    case StreamState::starting:
+      return "starting";
+    case StreamState::live:
+      return "live";
+    case StreamState::interrupted:
+      return "interrupted";
+    case StreamState::ended:
+      return "ended";
   }
   return "ended";
 }
 
 Result<void> StreamsStore::insert(const Stream& stream) {
-  return done(sql_.run("streams.insert",
-                       "INSERT INTO streams (id, user_id, title, state, node, epoch, started, heard, ended, health, source, "
-                       "plan, plan_sent, removed) VALUES (:1, :2, :3, :4, :5, :6, :7, :8, 0, '', '', '', 0, 0)",
-                       {stream.id.view(), stream.user.view(), stream.title, to_string(stream.state), stream.node,
-                        stream.epoch, stream.started, stream.heard}));
+  return done(
+      sql_.run("streams.insert",
+               "INSERT INTO streams (id, user_id, title, state, node, epoch, started, heard, ended, health, source, "
+               "plan, plan_sent, removed) VALUES (:1, :2, :3, :4, :5, :6, :7, :8, 0, '', '', '', 0, 0)",
+               {stream.id.view(), stream.user.view(), stream.title, to_string(stream.state), stream.node, stream.epoch,
+                stream.started, stream.heard}));
 }
 
-Result<std::optional<Stream>> StreamsStore::by_id(StreamId id) { return one(sql_, "streams.by_id", "WHERE s.id = :1", {id.view()}); }
+Result<std::optional<Stream>> StreamsStore::by_id(StreamId id) {
+  return one(sql_, "streams.by_id", "WHERE s.id = :1", {id.view()});
+}
 
 Result<std::optional<Stream>> StreamsStore::active_of(UserId user) {
   return one(sql_, "streams.active_of", "WHERE s.user_id = :1 AND s.state <> 'ended'", {user.view()});
@@ -69,14 +80,16 @@ Result<std::vector<Stream>> StreamsStore::active(std::int64_t limit) {
 }
 
 Result<void> StreamsStore::set_holder(StreamId id, std::string_view node, std::int64_t epoch, std::int64_t now) {
-  return done(sql_.run("streams.set_holder",
-                       "UPDATE streams SET node = :2, epoch = :3, heard = :4, "
-                       "state = CASE WHEN plan_sent = 1 THEN 'live' ELSE 'starting' END WHERE id = :1 AND state <> 'ended'",
-                       {id.view(), node, epoch, now}));
+  return done(
+      sql_.run("streams.set_holder",
+               "UPDATE streams SET node = :2, epoch = :3, heard = :4, "
+               "state = CASE WHEN plan_sent = 1 THEN 'live' ELSE 'starting' END WHERE id = :1 AND state <> 'ended'",
+               {id.view(), node, epoch, now}));
 }
 
 Result<void> StreamsStore::set_heard(StreamId id, std::int64_t now, StreamState state) {
-  return done(sql_.run("streams.set_heard", "UPDATE streams SET heard = :2, state = :3 WHERE id = :1 AND state <> 'ended'",
+  return done(sql_.run("streams.set_heard",
+                       "UPDATE streams SET heard = :2, state = :3 WHERE id = :1 AND state <> 'ended'",
                        {id.view(), now, to_string(state)}));
 }
 
@@ -94,18 +107,21 @@ Result<void> StreamsStore::set_title(StreamId id, std::string_view title) {
 }
 
 Result<void> StreamsStore::set_plan(StreamId id, std::string_view source, std::string_view plan) {
-  return done(sql_.run("streams.set_plan", "UPDATE streams SET source = :2, plan = :3 WHERE id = :1", {id.view(), source, plan}));
+  return done(sql_.run("streams.set_plan", "UPDATE streams SET source = :2, plan = :3 WHERE id = :1",
+                       {id.view(), source, plan}));
 }
 
 Result<void> StreamsStore::set_plan_sent(StreamId id) {
-  return done(sql_.run("streams.set_plan_sent",
-                       "UPDATE streams SET plan_sent = 1, state = CASE WHEN state = 'starting' THEN 'live' ELSE state END "
-                       "WHERE id = :1",
-                       {id.view()}));
+  return done(
+      sql_.run("streams.set_plan_sent",
+               "UPDATE streams SET plan_sent = 1, state = CASE WHEN state = 'starting' THEN 'live' ELSE state END "
+               "WHERE id = :1",
+               {id.view()}));
 }
 
 Result<void> StreamsStore::set_ended(StreamId id, std::int64_t now) {
-  return done(sql_.run("streams.set_ended", "UPDATE streams SET state = 'ended', ended = :2 WHERE id = :1 AND state <> 'ended'",
+  return done(sql_.run("streams.set_ended",
+                       "UPDATE streams SET state = 'ended', ended = :2 WHERE id = :1 AND state <> 'ended'",
                        {id.view(), now}));
 }
 
@@ -114,12 +130,14 @@ Result<void> StreamsStore::set_removed(StreamId id) {
 }
 
 Result<std::vector<Stream>> StreamsStore::silent_since(std::int64_t before, std::int64_t limit) {
-  return many(sql_, "streams.silent_since", "WHERE s.state <> 'ended' AND s.heard < :1 ORDER BY s.heard LIMIT :2", {before, limit});
+  return many(sql_, "streams.silent_since", "WHERE s.state <> 'ended' AND s.heard < :1 ORDER BY s.heard LIMIT :2",
+              {before, limit});
 }
 
 Result<std::vector<StreamId>> StreamsStore::ended_before(std::int64_t before, std::int64_t limit) {
   auto rows = sql_.rows<std::string>(
-      "streams.ended_before", "SELECT id FROM streams WHERE state = 'ended' AND removed = 0 AND ended < :1 ORDER BY ended LIMIT :2",
+      "streams.ended_before",
+      "SELECT id FROM streams WHERE state = 'ended' AND removed = 0 AND ended < :1 ORDER BY ended LIMIT :2",
       {before, limit});
   if (!rows) return pass(rows);
   std::vector<StreamId> ids;

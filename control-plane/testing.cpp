@@ -1,5 +1,6 @@
 #include "control-plane/testing.h"
 
+#include <boost/asio/post.hpp>
 #include <boost/json/object.hpp>
 #include <charconv>
 #include <fstream>
@@ -49,7 +50,8 @@ class Validator {
     const object& schema = schema_value.get_object();
     if (const value* ref = schema.if_contains("$ref")) return complain(resolve(ref->get_string()), got, path);
     if (const value* choices = schema.if_contains("oneOf")) return one_of(choices->get_array(), got, path);
-    if (const value* type = schema.if_contains("type"); type != nullptr && !fits_type(*type, got)) return path + ": wrong type";
+    if (const value* type = schema.if_contains("type"); type != nullptr && !fits_type(*type, got))
+      return path + ": wrong type";
     if (const value* words = schema.if_contains("enum")) {
       const auto& list = words->get_array();
       if (std::find(list.begin(), list.end(), got) == list.end()) return path + ": not one of the words";
@@ -99,10 +101,14 @@ class Validator {
   }
   static std::string complain_text(const object& schema, const std::string& text, const std::string& path) {
     const std::size_t chars = count_chars(text);
-    if (const value* most = schema.if_contains("maxLength"); most != nullptr && chars > most->to_number<std::size_t>()) return path + ": too long";
-    if (const value* least = schema.if_contains("minLength"); least != nullptr && chars < least->to_number<std::size_t>()) return path + ": too short";
+    if (const value* most = schema.if_contains("maxLength"); most != nullptr && chars > most->to_number<std::size_t>())
+      return path + ": too long";
+    if (const value* least = schema.if_contains("minLength");
+        least != nullptr && chars < least->to_number<std::size_t>())
+      return path + ": too short";
     if (const value* pattern = schema.if_contains("pattern")) {
-      if (!std::regex_search(text, std::regex{std::string{std::string_view{pattern->get_string()}}})) return path + ": not of its pattern";
+      if (!std::regex_search(text, std::regex{std::string{std::string_view{pattern->get_string()}}}))
+        return path + ": not of its pattern";
     }
     const value* format = schema.if_contains("format");
     if (format != nullptr && format->get_string() == "date-time") {
@@ -112,8 +118,10 @@ class Validator {
     return {};
   }
   static std::string complain_number(const object& schema, double number, const std::string& path) {
-    if (const value* least = schema.if_contains("minimum"); least != nullptr && number < least->to_number<double>()) return path + ": too small";
-    if (const value* most = schema.if_contains("maximum"); most != nullptr && number > most->to_number<double>()) return path + ": too large";
+    if (const value* least = schema.if_contains("minimum"); least != nullptr && number < least->to_number<double>())
+      return path + ": too small";
+    if (const value* most = schema.if_contains("maximum"); most != nullptr && number > most->to_number<double>())
+      return path + ": too large";
     return {};
   }
   static std::string complain_items(const object& schema, const boost::json::array& items, const std::string& path) {
@@ -127,7 +135,8 @@ class Validator {
   static std::string complain_fields(const object& schema, const object& got, const std::string& path) {
     if (const value* required = schema.if_contains("required")) {
       for (const value& name : required->get_array()) {
-        if (!got.contains(std::string_view{name.get_string()})) return path + "." + std::string{std::string_view{name.get_string()}} + ": missing";
+        if (!got.contains(std::string_view{name.get_string()}))
+          return path + "." + std::string{std::string_view{name.get_string()}} + ": missing";
       }
     }
     const value* properties = schema.if_contains("properties");
@@ -135,7 +144,8 @@ class Validator {
     for (const auto& field : got) {
       const value* shape = properties != nullptr ? properties->get_object().if_contains(field.key()) : nullptr;
       const std::string inner = path + "." + std::string{field.key()};
-      if (shape == nullptr && additional != nullptr && additional->is_bool() && !additional->get_bool()) return inner + ": not in the document";
+      if (shape == nullptr && additional != nullptr && additional->is_bool() && !additional->get_bool())
+        return inner + ": not in the document";
       if (shape == nullptr) continue;
       std::string complaint = complain(*shape, field.value(), inner);
       if (!complaint.empty()) return complaint;
@@ -151,10 +161,7 @@ FakePackager::FakePackager(LoopPool& loops, const http::Address& address) {
     Result<std::string> body = co_await exchange.read_all();
     std::string line = exchange.head().method + " " + exchange.head().target;
     if (body && !body->empty()) line += " " + *body;
-    {
-      const std::lock_guard lock{mutex_};
-      heard_.push_back(std::move(line));
-    }
+    notes_.add(std::move(line));
     http::Response response = http::Response::json(status, "{}");
     co_await exchange.respond(std::move(response));
   };
@@ -162,24 +169,28 @@ FakePackager::FakePackager(LoopPool& loops, const http::Address& address) {
 }
 FakePackager::~FakePackager() { server_->drain(); }
 
-std::vector<std::string> FakePackager::heard() {
+void Notes::add(std::string line) {
   const std::lock_guard lock{mutex_};
-  return std::exchange(heard_, {});
+  lines_.push_back(std::move(line));
+  added_.notify_all();
+}
+std::vector<std::string> Notes::take() {
+  const std::lock_guard lock{mutex_};
+  return std::exchange(lines_, {});
+}
+bool Notes::wait_for(std::string_view line) {
+  std::unique_lock lock{mutex_};
+  return added_.wait_for(lock, std::chrono::seconds{10},
+                         [&] { return std::ranges::find(lines_, line) != lines_.end(); });
 }
 
 Task<Result<redis::Reply>> FakeRedis::command(std::vector<std::string> arguments) {
   if (down) co_return fail(Code::unavailable, "not connected");
   std::string line;
   for (const std::string& argument : arguments) line += (line.empty() ? "" : " ") + argument;
-  const std::lock_guard lock{mutex_};
-  heard_.push_back(std::move(line));
+  notes_.add(std::move(line));
   co_return redis::Reply{.kind = redis::Reply::Kind::text, .text = "OK"};
 }
-std::vector<std::string> FakeRedis::heard() {
-  const std::lock_guard lock{mutex_};
-  return std::exchange(heard_, {});
-}
-
 House::House(HouseOptions options) {
   node.redis = redis;
   node.config.data = folder.path();
@@ -205,6 +216,7 @@ House::House(HouseOptions options) {
 }
 
 House::~House() {
+  asio::post(node.loops->loop(0), [self = background] { self->stop(); });
   server_->drain();
   packager.reset();
   node.loops->stop(std::chrono::seconds{5});
@@ -216,10 +228,22 @@ http::Response House::call(http::Request request) {
 }
 
 http::Response House::internal(std::string_view method, std::string_view path, std::string body) {
-  http::Request request{.method = std::string{method}, .target = "/internal/v1" + std::string{path}, .fields = {}, .body = std::move(body)};
+  http::Request request{.method = std::string{method},
+                        .target = "/internal/v1" + std::string{path},
+                        .fields = {},
+                        .body = std::move(body)};
   request.fields.set(kNodeField, sign_internal(node.node_secret, caller_, request.method, request.target, wall_now()));
   request.fields.set("Content-Type", "application/json");
   return call(std::move(request));
+}
+
+void House::run_background() {
+  struct Done {};
+  const auto started = [](std::shared_ptr<Background> self) -> Task<Done> {  // its coroutines belong to loop 0
+    self->start();
+    co_return Done{};
+  };
+  run_on(*node.loops, started(background), 0);
 }
 
 void House::sweep() {
@@ -248,7 +272,8 @@ std::string House::secret(std::string_view name) const {
 }
 
 http::Response Browser::send(std::string_view method, std::string_view path, std::string body) {
-  http::Request request{.method = std::string{method}, .target = "/api/v1" + std::string{path}, .fields = {}, .body = std::move(body)};
+  http::Request request{
+      .method = std::string{method}, .target = "/api/v1" + std::string{path}, .fields = {}, .body = std::move(body)};
   request.fields.set("X-Real-IP", address);
   if (!request.body.empty()) request.fields.set("Content-Type", "application/json");
   if (!bearer.empty()) request.fields.set("Authorization", "Bearer " + bearer);
@@ -258,12 +283,14 @@ http::Response Browser::send(std::string_view method, std::string_view path, std
   const std::string set{response.fields.get("Set-Cookie")};
   const std::string begin = std::string{kSessionCookie} + "=";
   if (set.starts_with(begin)) cookie = set.substr(begin.size(), set.find(';') - begin.size());
-  if (response.status < 300 && has(response, "csrf")) csrf = at(response, "csrf")->is_string() ? text_at(response, "csrf") : "";
+  if (response.status < 300 && has(response, "csrf"))
+    csrf = at(response, "csrf")->is_string() ? text_at(response, "csrf") : "";
   return response;
 }
 
 Browser& Browser::sign_up(std::string_view name, std::string_view password) {
-  const http::Response response = send("POST", "/users", R"({"name":")" + std::string{name} + R"(","password":")" + std::string{password} + R"("})");
+  const http::Response response = send(
+      "POST", "/users", R"({"name":")" + std::string{name} + R"(","password":")" + std::string{password} + R"("})");
   REQUIRE_MESSAGE(response.status == 201, response.body);
   return *this;
 }
@@ -290,10 +317,12 @@ std::string schema_complaint(std::string_view method, std::string_view path_patt
   const value* path = document().at("paths").get_object().if_contains(path_pattern);
   if (path == nullptr) return std::string{path_pattern} + ": not in the document";
   std::string lower{method};
-  std::ranges::transform(lower, lower.begin(), [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
+  std::ranges::transform(lower, lower.begin(),
+                         [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
   const value* operation = path->get_object().if_contains(lower);
   if (operation == nullptr) return lower + ": not in the document";
-  const value* answer = operation->get_object().at("responses").get_object().if_contains(std::to_string(response.status));
+  const value* answer =
+      operation->get_object().at("responses").get_object().if_contains(std::to_string(response.status));
   if (answer == nullptr) return "status " + std::to_string(response.status) + ": not in the document";
   const value* content = answer->get_object().if_contains("content");
   if (content == nullptr) return response.body.empty() ? "" : "a body where the document has none";
@@ -302,9 +331,63 @@ std::string schema_complaint(std::string_view method, std::string_view path_patt
   if (const value* codes = answer->get_object().if_contains("x-codes")) {
     const std::string code = code_of(response);
     const auto& list = codes->get_array();
-    if (std::ranges::none_of(list, [&](const value& one) { return one.get_string() == code; })) return "code " + code + ": not in the document";
+    if (std::ranges::none_of(list, [&](const value& one) { return one.get_string() == code; }))
+      return "code " + code + ": not in the document";
   }
   return Validator::complain(content->get_object().at("application/json").get_object().at("schema"), *body, "$");
+}
+
+http::Response checked_at(Browser& browser, std::string_view method, std::string_view pattern, const std::string& path,
+                          std::string body) {
+  http::Response response = browser.send(method, path, std::move(body));
+  const std::string complaint = schema_complaint(method, pattern, response);
+  const std::string where = std::string{method} + " " + path + ": " + complaint + ": " + response.body;
+  CHECK_MESSAGE(complaint.empty(), where);
+  return response;
+}
+http::Response checked(Browser& browser, std::string_view method, const std::string& path, std::string body) {
+  return checked_at(browser, method, path.substr(0, path.find('?')), path, std::move(body));
+}
+
+std::string authorise_body(const Browser& browser, std::int64_t bytes, std::string_view replaces) {
+  return R"({"cookie":"ribalta_session=)" + browser.cookie + R"(","csrf":")" + browser.csrf +
+         R"(","authorization":"","bytes":)" + std::to_string(bytes) +
+         R"(,"filename":"beach.mp4","title":"","replaces":")" + std::string{replaces} + R"("})";
+}
+
+Uploaded draft(House& house, const Browser& browser, std::string_view replaces) {
+  const http::Response ticket = house.internal("POST", "/uploads/authorise", authorise_body(browser, 1000, replaces));
+  REQUIRE_MESSAGE(ticket.status == 200, ticket.body);
+  return {text_at(ticket, "video"), text_at(ticket, "upload")};
+}
+void store_upload(House& house, const Uploaded& uploaded) {
+  const http::Response done =
+      house.internal("POST", "/uploads/finished",
+                     R"({"upload":")" + uploaded.upload + R"(","video":")" + uploaded.video + R"(","key":"uploads/)" +
+                         uploaded.upload + R"(","bytes":1000,"filename":"beach.mp4"})");
+  REQUIRE_MESSAGE(done.status == 200, done.body);
+}
+http::Response lease(House& house, std::string_view kinds) {
+  return house.internal("POST", "/jobs/lease",
+                        R"({"worker":"w1","kinds":)" + std::string{kinds} + R"(,"encoders":["x264"]})");
+}
+std::string result_body(const http::Response& job) {
+  return R"({"epoch":)" + std::to_string(number_at(job, "epoch")) + R"(,"result":{"version":")" +
+         text_at(job, "version") +
+         R"(","duration_ms":5000,"width":720,"height":1280,"tracks":[{"track":"v720"}],"poster":true}})";
+}
+std::string ready(House& house, const Browser& browser) {
+  const Uploaded uploaded = draft(house, browser);
+  store_upload(house, uploaded);
+  const http::Response job = lease(house);
+  REQUIRE(job.status == 200);
+  const http::Response done = house.internal("POST", "/jobs/" + text_at(job, "job") + "/complete", result_body(job));
+  REQUIRE_MESSAGE(done.status == 200, done.body);
+  return uploaded.video;
+}
+
+std::string publish_body(const std::string& key) {
+  return R"({"key":")" + key + R"(","proposed_stream":"","address":"192.0.2.9"})";
 }
 
 }  // namespace ribalta::control::testing

@@ -1,10 +1,11 @@
-// For tests: a whole control plane on a Unix socket, with a clock that the test sets, a database of its own and a packager
-// that notes what it is told.
+// For tests: a whole control plane on a Unix socket, with a clock that the test sets, a database of its own and a
+// packager that notes what it is told.
 #pragma once
 
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -32,6 +33,21 @@ T must(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
+/// Lines that somebody was told, to look at or to wait for.
+class Notes {
+ public:
+  void add(std::string line);
+  /// Since the last call.
+  std::vector<std::string> take();
+  /// Returns once the line is among them (false: not within 10 s).
+  bool wait_for(std::string_view line);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable added_;
+  std::vector<std::string> lines_;
+};
+
 /// What the packager was asked, and what it answers.
 class FakePackager {
  public:
@@ -41,12 +57,12 @@ class FakePackager {
   FakePackager& operator=(const FakePackager&) = delete;
 
   /// `PUT /videos/x/access {"access":"public"}` lines since the last call.
-  std::vector<std::string> heard();
+  std::vector<std::string> heard() { return notes_.take(); }
+  bool wait_for(std::string_view line) { return notes_.wait_for(line); }
   std::atomic<unsigned> status{200};
 
  private:
-  std::mutex mutex_;
-  std::vector<std::string> heard_;
+  Notes notes_;
   std::unique_ptr<http::Server> server_;
 };
 
@@ -59,7 +75,8 @@ class FakeRedis : public redis::Client {
   void close() override {}
 
   /// `SET video:x:access public` lines since the last call.
-  std::vector<std::string> heard();
+  std::vector<std::string> heard() { return notes_.take(); }
+  bool wait_for(std::string_view line) { return notes_.wait_for(line); }
   /// As after a reconnect.
   void reconnect() {
     if (connected_) connected_();
@@ -67,8 +84,7 @@ class FakeRedis : public redis::Client {
   std::atomic<bool> down{false};
 
  private:
-  std::mutex mutex_;
-  std::vector<std::string> heard_;
+  Notes notes_;
   std::function<void()> connected_;
 };
 
@@ -79,7 +95,7 @@ struct HouseOptions {
   std::int64_t drafts_max = 3;
 };
 
-/// One control plane. The background loop is not started: tests call `sweep` and `errands`.
+/// One control plane. Unless `run_background` is called, nothing happens by itself: tests call `sweep` and `errands`.
 class House {
  public:
   explicit House(HouseOptions options = {});
@@ -93,6 +109,7 @@ class House {
   void sweep();
   /// Runs the errands that are due.
   void errands();
+  void run_background();
   void pass_ms(std::int64_t ms) { now_ += ms; }
   [[nodiscard]] std::int64_t now() const { return now_; }
   /// Another ingest or worker process from now on.
@@ -140,5 +157,27 @@ std::string code_of(const http::Response& response);
 
 /// Holds an answer against the schema that openapi.json has for it; empty when it fits, else what does not.
 std::string schema_complaint(std::string_view method, std::string_view path_pattern, const http::Response& response);
+
+/// How lucia signs up and in.
+inline constexpr std::string_view kLogin = R"({"name":"lucia","password":"correct horse"})";
+/// Sends a call and holds its answer against the document; `pattern` where the path has parameters.
+http::Response checked_at(Browser& browser, std::string_view method, std::string_view pattern, const std::string& path,
+                          std::string body = {});
+http::Response checked(Browser& browser, std::string_view method, const std::string& path, std::string body = {});
+
+/// The farm's and ingest's side of an upload.
+struct Uploaded {
+  std::string video;
+  std::string upload;
+};
+std::string authorise_body(const Browser& browser, std::int64_t bytes, std::string_view replaces = "");
+Uploaded draft(House& house, const Browser& browser, std::string_view replaces = "");
+void store_upload(House& house, const Uploaded& uploaded);
+http::Response lease(House& house, std::string_view kinds = R"(["live","vod"])");
+/// What completes a leased job.
+std::string result_body(const http::Response& job);
+/// A video that plays: its id.
+std::string ready(House& house, const Browser& browser);
+std::string publish_body(const std::string& key);
 
 }  // namespace ribalta::control::testing

@@ -5,10 +5,12 @@
 namespace ribalta::control {
 namespace {
 
-Result<std::vector<Upload>> many(sql::Session& session, std::string_view name, const std::string& rest, const sql::Values& values) {
+Result<std::vector<Upload>> many(sql::Session& session, std::string_view name, const std::string& rest,
+                                 const sql::Values& values) {
   auto rows = session.rows<std::string, std::string, std::string, std::string, std::int64_t, std::string, std::int64_t,
                            std::int64_t, std::string>(
-      name, "SELECT id, video_id, user_id, filename, bytes, state, created, stored, job_id FROM uploads " + rest, values);
+      name, "SELECT id, video_id, user_id, filename, bytes, state, created, stored, job_id FROM uploads " + rest,
+      values);
   if (!rows) return pass(rows);
   std::vector<Upload> uploads;
   for (auto& [id, video, user, filename, bytes, state, created, stored, job] : *rows) {
@@ -21,10 +23,11 @@ Result<std::vector<Upload>> many(sql::Session& session, std::string_view name, c
 }  // namespace
 
 Result<void> UploadsStore::insert(const Upload& upload) {
-  return done(sql_.run("uploads.insert",
-                       "INSERT INTO uploads (id, video_id, user_id, filename, bytes, state, created, stored, job_id) "
-                       "VALUES (:1, :2, :3, :4, :5, 'draft', :6, 0, '')",
-                       {upload.id.view(), upload.video.view(), upload.user.view(), upload.filename, upload.bytes, upload.created}));
+  return done(sql_.run(
+      "uploads.insert",
+      "INSERT INTO uploads (id, video_id, user_id, filename, bytes, state, created, stored, job_id) "
+      "VALUES (:1, :2, :3, :4, :5, 'draft', :6, 0, '')",
+      {upload.id.view(), upload.video.view(), upload.user.view(), upload.filename, upload.bytes, upload.created}));
 }
 
 Result<std::optional<Upload>> UploadsStore::by_id(UploadId id) {
@@ -39,7 +42,8 @@ Result<std::vector<Upload>> UploadsStore::of_video(VideoId video) {
 }
 
 Result<void> UploadsStore::set_stored(UploadId id, std::int64_t bytes, std::int64_t now) {
-  return done(sql_.run("uploads.set_stored", "UPDATE uploads SET state = 'stored', bytes = :2, stored = :3 WHERE id = :1",
+  return done(sql_.run("uploads.set_stored",
+                       "UPDATE uploads SET state = 'stored', bytes = :2, stored = :3 WHERE id = :1",
                        {id.view(), bytes, now}));
 }
 
@@ -58,16 +62,18 @@ Result<void> UploadsStore::remove(UploadId id) {
 Result<std::int64_t> UploadsStore::bytes_of(UserId user) {
   return number(sql_.row<std::int64_t>(
       "uploads.bytes_of",
-      "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM uploads WHERE user_id = :1 AND state <> 'expired'", {user.view()}));
+      "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM uploads WHERE user_id = :1 AND state <> 'expired'",
+      {user.view()}));
 }
 
 Result<std::int64_t> UploadsStore::drafts_of(UserId user) {
-  return number(sql_.row<std::int64_t>("uploads.drafts_of",
-                                       "SELECT COUNT(*) FROM uploads WHERE user_id = :1 AND state = 'draft'", {user.view()}));
+  return number(sql_.row<std::int64_t>(
+      "uploads.drafts_of", "SELECT COUNT(*) FROM uploads WHERE user_id = :1 AND state = 'draft'", {user.view()}));
 }
 
 Result<std::vector<Upload>> UploadsStore::stored_without_job(std::int64_t limit) {
-  return many(sql_, "uploads.stored_without_job", "WHERE state = 'stored' AND job_id = '' ORDER BY created LIMIT :1", {limit});
+  return many(sql_, "uploads.stored_without_job", "WHERE state = 'stored' AND job_id = '' ORDER BY created LIMIT :1",
+              {limit});
 }
 
 }  // namespace ribalta::control

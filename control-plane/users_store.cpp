@@ -5,15 +5,18 @@
 namespace ribalta::control {
 namespace {
 
-constexpr std::string_view kColumns = "u.id, u.name, u.password, u.admin, u.creator, u.suspended, u.created, u.live_title";
+constexpr std::string_view kColumns =
+    "u.id, u.name, u.password, u.admin, u.creator, u.suspended, u.created, u.live_title";
 using Row = std::tuple<std::string, std::string, std::string, bool, bool, bool, std::int64_t, std::string>;
 
 User user_from(Row& row) {
   auto& [id, name, password, admin, creator, suspended, created, live_title] = row;
-  return {stored_id<UserId>(id), std::move(name), std::move(password), admin, creator, suspended, created, std::move(live_title)};
+  return {stored_id<UserId>(id), std::move(name), std::move(password), admin, creator, suspended, created,
+          std::move(live_title)};
 }
 
-Result<std::optional<User>> one(sql::Session& session, std::string_view statement, const std::string& rest, const sql::Values& values) {
+Result<std::optional<User>> one(sql::Session& session, std::string_view statement, const std::string& rest,
+                                const sql::Values& values) {
   auto row = session.row<std::string, std::string, std::string, bool, bool, bool, std::int64_t, std::string>(
       statement, "SELECT " + std::string{kColumns} + " FROM users u " + rest, values);
   if (!row) return pass(row);
@@ -27,11 +30,13 @@ Result<void> UsersStore::insert(const User& user) {
   return done(sql_.run("users.insert",
                        "INSERT INTO users (id, name, password, admin, creator, suspended, created, live_title) "
                        "VALUES (:1, :2, :3, :4, :5, :6, :7, :8)",
-                       {user.id.view(), user.name, user.password, user.admin, user.creator, user.suspended, user.created,
-                        user.live_title}));
+                       {user.id.view(), user.name, user.password, user.admin, user.creator, user.suspended,
+                        user.created, user.live_title}));
 }
 
-Result<std::optional<User>> UsersStore::by_id(UserId id) { return one(sql_, "users.by_id", "WHERE u.id = :1", {id.view()}); }
+Result<std::optional<User>> UsersStore::by_id(UserId id) {
+  return one(sql_, "users.by_id", "WHERE u.id = :1", {id.view()});
+}
 
 Result<std::optional<User>> UsersStore::by_name(std::string_view name) {
   return one(sql_, "users.by_name", "WHERE u.name = :1", {name});
@@ -55,7 +60,8 @@ Result<std::int64_t> UsersStore::count() {
 }
 
 Result<std::int64_t> UsersStore::count_admins() {
-  return number(sql_.row<std::int64_t>("users.count_admins", "SELECT COUNT(*) FROM users WHERE admin = 1 AND suspended = 0"));
+  return number(
+      sql_.row<std::int64_t>("users.count_admins", "SELECT COUNT(*) FROM users WHERE admin = 1 AND suspended = 0"));
 }
 
 Result<std::optional<SealedKey>> UsersStore::key_of(UserId id) {
@@ -72,10 +78,11 @@ Result<std::optional<User>> UsersStore::by_key_hash(std::string_view hash) {
 }
 
 Result<void> UsersStore::set_key(UserId id, const SealedKey& key) {
-  return done(sql_.run("stream_keys.set",
-                       "INSERT INTO stream_keys (user_id, hash, sealed, created) VALUES (:1, :2, :3, :4) "
-                       "ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, sealed = excluded.sealed, created = excluded.created",
-                       {id.view(), key.hash, key.sealed, key.created}));
+  return done(sql_.run(
+      "stream_keys.set",
+      "INSERT INTO stream_keys (user_id, hash, sealed, created) VALUES (:1, :2, :3, :4) "
+      "ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, sealed = excluded.sealed, created = excluded.created",
+      {id.view(), key.hash, key.sealed, key.created}));
 }
 
 Result<void> UsersStore::insert_fact(std::string_view name, std::string_view value) {

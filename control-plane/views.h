@@ -56,7 +56,8 @@ struct Video {
   std::int64_t duration_ms = 0;
 };
 BOOST_DESCRIBE_STRUCT(Video, (),
-                      (id, title, author, visibility, created, published, hls, dash, poster, width, height, duration_ms))
+                      (id, title, author, visibility, created, published, hls, dash, poster, width, height,
+                       duration_ms))
 
 struct VideoPage {
   std::vector<Video> items;
@@ -158,7 +159,8 @@ struct MyLive {
   bool live_allowed = false;
 };
 BOOST_DESCRIBE_STRUCT(MyLive, (),
-                      (live, title, health, warnings, passthrough, passthrough_reason, rungs, rtmp, rtmps, live_allowed))
+                      (live, title, health, warnings, passthrough, passthrough_reason, rungs, rtmp, rtmps,
+                       live_allowed))
 
 struct StreamKey {
   std::string key;
@@ -198,7 +200,8 @@ BOOST_DESCRIBE_STRUCT(AdminUser, (), (user, stream_key))
 /// Makes views: where media are, what may be told to whom.
 class Maker {
  public:
-  Maker(const Config& config, const Secrets& secrets, std::int64_t now_ms) : config_(config), secrets_(secrets), now_ms_(now_ms) {}
+  Maker(const Config& config, const Secrets& secrets, std::int64_t now_ms)
+      : config_(config), secrets_(secrets), now_ms_(now_ms) {}
 
   /// A video that plays. `viewer`: its owner gets a token where one is needed.
   [[nodiscard]] Video video(const control::VideoView& view) const;

@@ -28,13 +28,18 @@ Error sqlite_error(std::string_view name, int code, Again& again) {
   if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY) return {Code::conflict, message};
   switch (code & kSqlitePrimary) {
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: again.wanted = code == SQLITE_BUSY_SNAPSHOT; return {Code::unavailable, message};
-    case SQLITE_FULL: return {Code::no_space, message};
+    case SQLITE_LOCKED:
+      again.wanted = code == SQLITE_BUSY_SNAPSHOT;
+      return {Code::unavailable, message};
+    case SQLITE_FULL:
+      return {Code::no_space, message};
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_CORRUPT:
-    case SQLITE_READONLY: return {Code::io, message};
-    default: return {Code::internal, message};
+    case SQLITE_READONLY:
+      return {Code::io, message};
+    default:
+      return {Code::internal, message};
   }
 }
 
@@ -77,7 +82,8 @@ class SociSession final : public Session {
         return {};
       }
       session_.open(soci::sqlite3, "dbname=\"" + connect_ + "\"");
-      auto* backend = static_cast<soci::sqlite3_session_backend*>(session_.get_backend());  // its typeinfo is not exported
+      auto* backend =
+          static_cast<soci::sqlite3_session_backend*>(session_.get_backend());  // its typeinfo is not exported
       sqlite_api::sqlite3_extended_result_codes(backend->conn_, 1);
       session_ << "PRAGMA busy_timeout = " + std::to_string(options.wait.count());
       std::string mode;
@@ -163,16 +169,20 @@ class SociSession final : public Session {
 
   static void use(soci::statement& statement, Bound& in, const Value& value, const std::string& name) {
     const Value::Held& held = value.held();
-    if (std::holds_alternative<std::int64_t>(held)) return statement.exchange(soci::use(in.integer, in.indicator, name));
+    if (std::holds_alternative<std::int64_t>(held))
+      return statement.exchange(soci::use(in.integer, in.indicator, name));
     if (std::holds_alternative<double>(held)) return statement.exchange(soci::use(in.real, in.indicator, name));
     statement.exchange(soci::use(in.text, in.indicator, name));
   }
 
   static void into(soci::statement& statement, Bound& out, Kind kind) {
     switch (kind) {
-      case Kind::integer: return statement.exchange(soci::into(out.integer, out.indicator));
-      case Kind::real: return statement.exchange(soci::into(out.real, out.indicator));
-      case Kind::text: return statement.exchange(soci::into(out.text, out.indicator));
+      case Kind::integer:
+        return statement.exchange(soci::into(out.integer, out.indicator));
+      case Kind::real:
+        return statement.exchange(soci::into(out.real, out.indicator));
+      case Kind::text:
+        return statement.exchange(soci::into(out.text, out.indicator));
     }
   }
 
@@ -321,7 +331,8 @@ Result<std::shared_ptr<Database>> Database::open(const Options& options) {
     if (file.empty() || file.find('"') != std::string::npos) return fail(Code::malformed, "not a file name");
     database = std::make_shared<SociDatabase>(Engine::sqlite, file, options);
   } else if (options.address.starts_with(kPostgresqlPrefix)) {
-    database = std::make_shared<SociDatabase>(Engine::postgresql, options.address.substr(kPostgresqlPrefix.size()), options);
+    database =
+        std::make_shared<SociDatabase>(Engine::postgresql, options.address.substr(kPostgresqlPrefix.size()), options);
   } else {
     return fail(Code::malformed, "the database's address begins with sqlite: or postgresql:");
   }
@@ -331,13 +342,15 @@ Result<std::shared_ptr<Database>> Database::open(const Options& options) {
 
 Result<void> migrate(Database& database, std::span<const Migration> steps) {
   constexpr std::string_view kTable =
-      "CREATE TABLE IF NOT EXISTS schema_steps (number BIGINT PRIMARY KEY, name TEXT NOT NULL, applied BIGINT NOT NULL)";
+      "CREATE TABLE IF NOT EXISTS schema_steps (number BIGINT PRIMARY KEY, name TEXT NOT NULL, applied BIGINT NOT "
+      "NULL)";
   auto made = database.write("migrate", [&](Session& session) { return session.run("migrate.table", kTable); });
   if (!made) return pass(made);
   for (std::size_t i = 0; i < steps.size(); ++i) {
     auto applied = database.write("migrate", [&](Session& session) -> Result<void> {
       const auto number = static_cast<std::int64_t>(i + 1);
-      auto known = session.row<std::string>("migrate.known", "SELECT name FROM schema_steps WHERE number = :1", {number});
+      auto known =
+          session.row<std::string>("migrate.known", "SELECT name FROM schema_steps WHERE number = :1", {number});
       if (!known) return pass(known);
       if (*known) {
         if (std::get<0>(**known) == steps[i].name) return {};
@@ -347,8 +360,9 @@ Result<void> migrate(Database& database, std::span<const Migration> steps) {
         auto run = session.run(steps[i].name, statement);
         if (!run) return pass(run);
       }
-      const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-          std::chrono::system_clock::now().time_since_epoch()).count();
+      const auto now =
+          std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+              .count();
       auto noted = session.run("migrate.note", "INSERT INTO schema_steps (number, name, applied) VALUES (:1, :2, :3)",
                                {number, steps[i].name, std::int64_t{now}});
       if (!noted) return pass(noted);
@@ -361,7 +375,8 @@ Result<void> migrate(Database& database, std::span<const Migration> steps) {
   });
   if (!newest) return pass(newest);
   if (std::get<0>(**newest) > static_cast<std::int64_t>(steps.size())) {
-    return fail(Code::conflict, "the database was written by a newer version of this program: step", std::get<0>(**newest));
+    return fail(Code::conflict, "the database was written by a newer version of this program: step",
+                std::get<0>(**newest));
   }
   return {};
 }

@@ -1,7 +1,9 @@
 // SQL on SQLite (the embedded default) and PostgreSQL, one code path for both (SOCI behind this header). It holds the
 // rules that both engines need:
-//   - columns are BIGINT, DOUBLE PRECISION or TEXT and are read as int64, double or text, never by what the driver guesses;
-//   - writers begin with the write lock (SQLite: BEGIN IMMEDIATE; PostgreSQL: SERIALIZABLE, retried), so that a rule that
+//   - columns are BIGINT, DOUBLE PRECISION or TEXT and are read as int64, double or text, never by what the driver
+//   guesses;
+//   - writers begin with the write lock (SQLite: BEGIN IMMEDIATE; PostgreSQL: SERIALIZABLE, retried), so that a rule
+//   that
 //     was checked by a read still holds at the commit;
 //   - an error carries the statement's name and the engine's code, never its text: both engines put values into that.
 //
@@ -56,8 +58,8 @@ class Value {
 };
 using Values = std::vector<Value>;
 
-/// Types a column can be read as: bool (0 or not), std::int64_t, double, std::string, and std::optional of them where the
-/// column may be NULL (a NULL in any other is an error).
+/// Types a column can be read as: bool (0 or not), std::int64_t, double, std::string, and std::optional of them where
+/// the column may be NULL (a NULL in any other is an error).
 enum class Kind : std::uint8_t { integer, real, text };
 
 struct Cell {
@@ -104,7 +106,8 @@ class Session {
 
   /// Runs one statement; values stand in it as `:1`, `:2`, … (each as often as wanted).
   /// @return how many rows it changed.
-  /// @error conflict: a unique or primary key is taken (`is_taken`); unavailable: the database is locked, gone, or wants
+  /// @error conflict: a unique or primary key is taken (`is_taken`); unavailable: the database is locked, gone, or
+  /// wants
   ///        the transaction again; io, no_space; internal: anything else (a wrong statement, a CHECK).
   Result<std::int64_t> run(std::string_view name, std::string_view statement, const Values& values = {}) {
     return execute(name, statement, values, {}, {});
@@ -112,7 +115,8 @@ class Session {
 
   /// All rows of a query. Queries bound themselves with LIMIT.
   template <class... Columns>
-  Result<std::vector<std::tuple<Columns...>>> rows(std::string_view name, std::string_view query, const Values& values = {}) {
+  Result<std::vector<std::tuple<Columns...>>> rows(std::string_view name, std::string_view query,
+                                                   const Values& values = {}) {
     std::vector<std::tuple<Columns...>> found;
     static constexpr ColumnShape kShapes[] = {{Column<Columns>::kind, Column<Columns>::nullable}...};
     const auto done = execute(name, query, values, kShapes, [&found](std::span<Cell> cells) {
@@ -125,7 +129,8 @@ class Session {
 
   /// The first row, or none.
   template <class... Columns>
-  Result<std::optional<std::tuple<Columns...>>> row(std::string_view name, std::string_view query, const Values& values = {}) {
+  Result<std::optional<std::tuple<Columns...>>> row(std::string_view name, std::string_view query,
+                                                    const Values& values = {}) {
     auto found = rows<Columns...>(name, query, values);
     if (!found) return pass(found);
     if (found->empty()) return std::optional<std::tuple<Columns...>>{};
@@ -141,9 +146,9 @@ class Session {
 struct Options {
   /// `sqlite:/path/file` or `postgresql:host=/run dbname=ribalta user=ribalta` (what libpq takes).
   std::string address;
-  std::size_t connections = 4;                        ///< 1..32; a caller waits at most `wait` for one
-  std::chrono::milliseconds wait{5'000};              ///< for a connection, and for SQLite's write lock
-  bool synchronous_full = false;                      ///< SQLite: fsync at each commit (ledger), not only at checkpoints
+  std::size_t connections = 4;            ///< 1..32; a caller waits at most `wait` for one
+  std::chrono::milliseconds wait{5'000};  ///< for a connection, and for SQLite's write lock
+  bool synchronous_full = false;          ///< SQLite: fsync at each commit (ledger), not only at checkpoints
 };
 
 /// Times a write transaction that the engine wants again (serialization failure, deadlock) is begun, in all.
@@ -192,7 +197,8 @@ struct Migration {
   std::string_view name;
   std::vector<std::string_view> statements;
 };
-/// @error conflict: the database was made by a newer program (it has more steps than we know), or a step of another name.
+/// @error conflict: the database was made by a newer program (it has more steps than we know), or a step of another
+/// name.
 Result<void> migrate(Database& database, std::span<const Migration> steps);
 
 }  // namespace ribalta::sql

@@ -29,7 +29,8 @@ void must(const Result<std::int64_t>& done) { REQUIRE_MESSAGE(done, (done ? "" :
 
 void make_table(Database& database) {
   must(database.read([](Session& session) {
-    return session.run("make", "CREATE TABLE things (id TEXT PRIMARY KEY, big BIGINT, share DOUBLE PRECISION, word TEXT UNIQUE)");
+    return session.run(
+        "make", "CREATE TABLE things (id TEXT PRIMARY KEY, big BIGINT, share DOUBLE PRECISION, word TEXT UNIQUE)");
   }));
 }
 
@@ -41,10 +42,12 @@ TEST_CASE("integers keep all 64 bits, doubles their value and text its quotes, c
     const std::int64_t least = std::numeric_limits<std::int64_t>::min();
     const std::string word = "l'\"à\" ::int :1 \\n 漢";
     must(database->read([&](Session& session) {
-      return session.run("put", "INSERT INTO things (id, big, share, word) VALUES (:1, :2, :3, :4)", {"a", least, 0.1, word});
+      return session.run("put", "INSERT INTO things (id, big, share, word) VALUES (:1, :2, :3, :4)",
+                         {"a", least, 0.1, word});
     }));
     const auto row = database->read([](Session& session) {
-      return session.row<std::int64_t, double, std::string>("get", "SELECT big, share, word FROM things WHERE id = :1", {"a"});
+      return session.row<std::int64_t, double, std::string>("get", "SELECT big, share, word FROM things WHERE id = :1",
+                                                            {"a"});
     });
     REQUIRE(row);
     REQUIRE(*row);
@@ -61,12 +64,14 @@ TEST_CASE("a NULL is read where the caller said it may be, and refused where not
       return session.run("put", "INSERT INTO things (id, big, word) VALUES (:1, :2, :3)", {"a", Null{}, Null{}});
     }));
     const auto optional = database->read([](Session& session) {
-      return session.row<std::optional<std::int64_t>, std::optional<std::string>>("get", "SELECT big, word FROM things");
+      return session.row<std::optional<std::int64_t>, std::optional<std::string>>("get",
+                                                                                  "SELECT big, word FROM things");
     });
     REQUIRE(optional);
     CHECK_FALSE(std::get<0>(**optional).has_value());
     CHECK_FALSE(std::get<1>(**optional).has_value());
-    const auto refused = database->read([](Session& session) { return session.row<std::int64_t>("get", "SELECT big FROM things"); });
+    const auto refused =
+        database->read([](Session& session) { return session.row<std::int64_t>("get", "SELECT big FROM things"); });
     CHECK_FALSE(refused);
   });
 }
@@ -74,14 +79,16 @@ TEST_CASE("a NULL is read where the caller said it may be, and refused where not
 TEST_CASE("no row is none, an empty text is not NULL, and a value may stand twice in a statement") {
   on_each_engine([](const std::shared_ptr<Database>& database) {
     make_table(*database);
-    const auto none = database->read([](Session& session) { return session.row<std::string>("get", "SELECT id FROM things"); });
+    const auto none =
+        database->read([](Session& session) { return session.row<std::string>("get", "SELECT id FROM things"); });
     REQUIRE(none);
     CHECK_FALSE(none->has_value());
     must(database->read([](Session& session) {
       return session.run("put", "INSERT INTO things (id, word, big) VALUES (:1, :2, :3)", {"same", "", 7});
     }));
     const auto found = database->read([](Session& session) {
-      return session.rows<std::string, std::int64_t>("get", "SELECT word, big FROM things WHERE big = :1 OR big = :1 + 1", {7});
+      return session.rows<std::string, std::int64_t>(
+          "get", "SELECT word, big FROM things WHERE big = :1 OR big = :1 + 1", {7});
     });
     REQUIRE(found);
     REQUIRE(found->size() == 1);
@@ -93,9 +100,8 @@ TEST_CASE("text with a NUL inside is refused, since the driver would cut it ther
   on_each_engine([](const std::shared_ptr<Database>& database) {
     make_table(*database);
     const std::string cut{"a\0b", 3};
-    const auto refused = database->read([&](Session& session) {
-      return session.run("put", "INSERT INTO things (id) VALUES (:1)", {cut});
-    });
+    const auto refused = database->read(
+        [&](Session& session) { return session.run("put", "INSERT INTO things (id) VALUES (:1)", {cut}); });
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == Code::malformed);
   });
@@ -135,7 +141,8 @@ TEST_CASE("a transaction that returns an error leaves nothing behind") {
     });
     REQUIRE_FALSE(failed);
     CHECK(failed.error().code == Code::forbidden);
-    const auto count = database->read([](Session& session) { return session.row<std::int64_t>("count", "SELECT COUNT(*) FROM things"); });
+    const auto count = database->read(
+        [](Session& session) { return session.row<std::int64_t>("count", "SELECT COUNT(*) FROM things"); });
     CHECK(std::get<0>(**count) == 0);
   });
 }
@@ -159,7 +166,8 @@ TEST_CASE("a rule checked by a read in a write transaction holds when many try a
       });
     }
     for (std::thread& one : crowd) one.join();
-    const auto count = database->read([](Session& session) { return session.row<std::int64_t>("count", "SELECT COUNT(*) FROM things"); });
+    const auto count = database->read(
+        [](Session& session) { return session.row<std::int64_t>("count", "SELECT COUNT(*) FROM things"); });
     CHECK(std::get<0>(**count) == kRoom);
     CHECK(entered == kRoom);
     CHECK(refused == 12 - kRoom);
@@ -187,7 +195,8 @@ TEST_CASE("migrations run once, in order, go on where they stopped, and a newer 
 
 TEST_CASE("a step that fails in its middle leaves nothing of itself") {
   on_each_engine([](const std::shared_ptr<Database>& database) {
-    const std::vector<Migration> broken{{"broken", {"CREATE TABLE a (x BIGINT)", "INSERT INTO nowhere (x) VALUES (1)"}}};
+    const std::vector<Migration> broken{
+        {"broken", {"CREATE TABLE a (x BIGINT)", "INSERT INTO nowhere (x) VALUES (1)"}}};
     CHECK_FALSE(migrate(*database, broken));
     const std::vector<Migration> mended{{"mended", {"CREATE TABLE a (x BIGINT)"}}};
     CHECK(migrate(*database, mended));

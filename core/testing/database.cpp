@@ -62,16 +62,17 @@ class Cluster {
       as_user = {"setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"};
     }
     std::vector<std::string> init = as_user;
-    for (const char* argument : {"-U", "ribalta", "-A", "trust", "-E", "UTF8", "--no-locale", "-N", "-D"}) init.emplace_back(argument);
+    for (const char* argument : {"-U", "ribalta", "-A", "trust", "-E", "UTF8", "--no-locale", "-N", "-D"})
+      init.emplace_back(argument);
     init.insert(init.begin() + static_cast<std::ptrdiff_t>(as_user.size()), (programs / "initdb").string());
     init.push_back(data);
     if (const pid_t made = start(init); made < 0 || !ended_well(made)) return;
 
     std::vector<std::string> serve = as_user;
     serve.push_back((programs / "postgres").string());
-    for (const std::string& argument : {std::string{"-D"}, data, std::string{"-c"}, std::string{"listen_addresses="},
-                                        std::string{"-c"}, "unix_socket_directories=" + folder_.path().string(),
-                                        std::string{"-c"}, std::string{"fsync=off"}}) {
+    for (const std::string& argument :
+         {std::string{"-D"}, data, std::string{"-c"}, std::string{"listen_addresses="}, std::string{"-c"},
+          "unix_socket_directories=" + folder_.path().string(), std::string{"-c"}, std::string{"fsync=off"}}) {
       serve.push_back(argument);
     }
     server_ = start(serve);
@@ -152,7 +153,8 @@ std::string fresh_database(sql::Engine engine) {
   const std::string name = "test" + std::to_string(count);
   auto server = sql::Database::open({.address = cluster().address("postgres"), .connections = 1});
   assert(server);
-  const auto made = (*server)->read([&](sql::Session& session) { return session.run("create", "CREATE DATABASE " + name); });
+  const auto made =
+      (*server)->read([&](sql::Session& session) { return session.run("create", "CREATE DATABASE " + name); });
   assert(made);
   return cluster().address(name);
 }

@@ -1,5 +1,6 @@
-// A database for a test, on each engine: SQLite in a folder of its own, PostgreSQL in a private cluster that lives as long
-// as the test program (started on first use, as user postgres when we are root, reached through a Unix socket only).
+// A database for a test, on each engine: SQLite in a folder of its own, PostgreSQL in a private cluster that lives as
+// long as the test program (started on first use, as user postgres when we are root, reached through a Unix socket
+// only).
 #pragma once
 
 #include <memory>

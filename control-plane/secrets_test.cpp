@@ -1,0 +1,41 @@
+// Secrets and rate limits.
+#include "control-plane/secrets.h"
+#include "control-plane/rate_limit.h"
+#include "control-plane/testing.h"
+
+namespace ribalta::control {
+namespace {}  // namespace
+
+TEST_CASE("rate limit: a burst, then a share of the window each") {
+  RateLimit limit{2, std::chrono::milliseconds{10'000}};
+  limit.count("a", 0);
+  CHECK(limit.wait_s("a", 0) == 0);
+  limit.count("a", 0);
+  CHECK(limit.wait_s("a", 0) == 5);
+  CHECK(limit.wait_s("b", 0) == 0);
+  CHECK(limit.wait_s("a", 4'999) == 1);
+  CHECK(limit.wait_s("a", 5'000) == 0);
+}
+
+TEST_CASE("rate limit: more keys than it remembers cost no more memory") {
+  RateLimit limit{1, std::chrono::milliseconds{1'000}};
+  for (std::size_t i = 0; i < kRateKeysMax + 10; ++i) limit.count(std::to_string(i), 0);
+  CHECK(limit.wait_s(std::to_string(kRateKeysMax + 9), 0) > 0);
+}
+
+TEST_CASE("secrets: what is sealed opens with the same key only, and a changed box never") {
+  const Secrets one = Secrets::from("one", "ra_x", {});
+  const Secrets other = Secrets::from("other", "ra_x", {});
+  const std::string sealed = one.seal("rk_secret");
+  CHECK(sealed.find("secret") == std::string::npos);
+  CHECK(*one.unseal(sealed) == "rk_secret");
+  CHECK(one.seal("rk_secret") != sealed);
+  CHECK_FALSE(other.unseal(sealed));
+  std::string changed = sealed;
+  changed[8] = changed[8] == 'A' ? 'B' : 'A';
+  CHECK_FALSE(one.unseal(changed));
+  for (std::size_t size = 0; size < sealed.size(); ++size) CHECK_FALSE(one.unseal(sealed.substr(0, size)));
+  CHECK(one.hash("token", "x") != one.hash("session", "x"));
+}
+
+}  // namespace ribalta::control
