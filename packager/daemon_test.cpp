@@ -77,7 +77,8 @@ struct House {
   void start() {
     int ends[2];
     REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
-    packager.emplace(std::vector<std::string>{RIBALTA_PACKAGER_PROGRAM, "--config", folder.path() / "ribalta.toml"}, ends[1]);
+    packager.emplace(std::vector<std::string>{RIBALTA_PACKAGER_PROGRAM, "--config", folder.path() / "ribalta.toml"},
+                     ends[1]);
     ::close(ends[1]);
     char c = 0;
     REQUIRE(::read(ends[0], &c, 1) == 1);
@@ -152,8 +153,8 @@ TEST_CASE("the edge finds the stream's origin in Redis") {
   House house;
   const std::string socket = house.folder.path() / "run/redis.sock";
   std::filesystem::create_directories(house.folder.path() / "run");
-  house.redis.emplace(std::vector<std::string>{"redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir",
-                                               house.folder.path()});
+  house.redis.emplace(std::vector<std::string>{"redis-server", "--port", "0", "--unixsocket", socket, "--save", "",
+                                               "--dir", house.folder.path()});
   house.start();
   REQUIRE(house.call("PUT", "/streams/" + kStream + "/plan", json_write(make_plan())).status == 200);
   const std::string ask = "redis-cli -s " + socket + " ";

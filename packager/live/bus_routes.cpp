@@ -24,13 +24,19 @@ constexpr std::chrono::milliseconds kReadSlice{1'000};
 
 Response answer_of(const Error& error) {
   switch (error.code) {
-    case Code::conflict: return Response::error(409, "conflict", error.message);
-    case Code::closed: return Response::error(410, "ended", error.message);
-    case Code::limit: return Response::error(413, "limit", error.message);
+    case Code::conflict:
+      return Response::error(409, "conflict", error.message);
+    case Code::closed:
+      return Response::error(410, "ended", error.message);
+    case Code::limit:
+      return Response::error(413, "limit", error.message);
     case Code::malformed:
-    case Code::unsupported: return Response::error(400, "malformed", error.message);
-    case Code::not_found: return Response::error(404, "not_found", error.message);
-    default: return Response::error(503, "unavailable", error.message);
+    case Code::unsupported:
+      return Response::error(400, "malformed", error.message);
+    case Code::not_found:
+      return Response::error(404, "not_found", error.message);
+    default:
+      return Response::error(503, "unavailable", error.message);
   }
 }
 
@@ -57,7 +63,8 @@ Result<Epoch> epoch_of(const http::RequestHead& head) {
   return Epoch{value};
 }
 
-/// One PUT on its connection's loop. Another writer's PUT, or the stream's end, may answer it while it waits for its body.
+/// One PUT on its connection's loop. Another writer's PUT, or the stream's end, may answer it while it waits for its
+/// body.
 struct PutConnection {
   explicit PutConnection(Exchange& on) : exchange(&on), loop(on.loop()), answered(on.loop()) {}
   Exchange* exchange;  ///< null once the handler has returned
@@ -147,7 +154,8 @@ Task<void> put_track(Exchange& exchange, Hub& hub, TrackPath path) {
   if (!connection->finishing) {
     connection->finishing = true;
     if (!taken) {
-      log_info("track writer is cut", {{"stream", path.stream.view()}, {"track", path.track}, {"error", taken.error()}});
+      log_info("track writer is cut",
+               {{"stream", path.stream.view()}, {"track", path.track}, {"error", taken.error()}});
     }
     Response response = taken ? Response::text(200, "ok\n") : answer_of(taken.error());
     co_await exchange.respond(std::move(response));

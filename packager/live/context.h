@@ -12,10 +12,10 @@
 namespace ribalta::packager {
 
 struct LiveSettings {
-  std::int64_t window_segments = 6;    ///< listed in playlists
-  std::int64_t older_segments = 12;    ///< kept behind them, for players that hold an older playlist
-  std::int64_t streams_max = 500;      ///< live streams that one packager holds; beyond: 413
-  std::int64_t stream_memory_mb = 512; ///< chunks of one stream in memory; beyond: 413
+  std::int64_t window_segments = 6;     ///< listed in playlists
+  std::int64_t older_segments = 12;     ///< kept behind them, for players that hold an older playlist
+  std::int64_t streams_max = 500;       ///< live streams that one packager holds; beyond: 413
+  std::int64_t stream_memory_mb = 512;  ///< chunks of one stream in memory; beyond: 413
   std::chrono::milliseconds ended_keep{std::chrono::minutes{10}};  ///< an ended stream's playlists and segments
   std::chrono::milliseconds idle_end{std::chrono::minutes{15}};    ///< without any writer: nobody will end it any more
 };

@@ -45,7 +45,8 @@ Result<void> Hub::restore_stream(const std::string& key) {
   shard_of(*id).streams.emplace(*id, stream);
   streams_.fetch_add(1);
   stream->start();
-  log_info("live stream restored", {{"stream", id->view()}, {"announced", record->announced}, {"ended", record->ended}});
+  log_info("live stream restored",
+           {{"stream", id->view()}, {"announced", record->announced}, {"ended", record->ended}});
   return {};
 }
 

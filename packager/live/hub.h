@@ -1,5 +1,5 @@
-// All live streams of one packager, sharded over the event loops: a stream's id decides its loop, and its shard's table is
-// touched there only.
+// All live streams of one packager, sharded over the event loops: a stream's id decides its loop, and its shard's table
+// is touched there only.
 #pragma once
 
 #include <atomic>
@@ -25,8 +25,8 @@ class Hub {
  public:
   Hub(Node& node, LiveSettings settings);
 
-  /// Reads what an earlier process left in the store. Blocks; before the loops run. A stream whose record can't be read is
-  /// told and left alone. @error the store can't be listed.
+  /// Reads what an earlier process left in the store. Blocks; before the loops run. A stream whose record can't be read
+  /// is told and left alone. @error the store can't be listed.
   Result<void> restore();
   /// Starts each shard's housekeeping.
   void start();

@@ -86,13 +86,21 @@ std::string live_multivariant(const media::LadderPlan& plan) {
   HlsMultivariant out;
   for (std::size_t i = 0; i < plan.audio.size() && !plan.video.empty(); ++i) {
     const media::LadderAudio& audio = plan.audio[i];
-    out.audio.push_back({.group = audio_group(i), .name = "Audio", .channels = audio.channels, .is_default = true,
+    out.audio.push_back({.group = audio_group(i),
+                         .name = "Audio",
+                         .channels = audio.channels,
+                         .is_default = true,
                          .uri = audio.track + ".m3u8"});
   }
   for (std::size_t i = 0; i < plan.video.size(); ++i) {
     const media::LadderVideo& video = plan.video[i];
-    HlsVariant variant{.bandwidth = video.bandwidth, .average_bandwidth = video.bitrate, .codecs = video.codecs,
-                       .width = video.width, .height = video.height, .fps = video.fps, .uri = video.track + ".m3u8"};
+    HlsVariant variant{.bandwidth = video.bandwidth,
+                       .average_bandwidth = video.bitrate,
+                       .codecs = video.codecs,
+                       .width = video.width,
+                       .height = video.height,
+                       .fps = video.fps,
+                       .uri = video.track + ".m3u8"};
     if (!plan.audio.empty()) {
       const std::size_t heard = audio_for(i, plan);
       const media::LadderAudio& audio = plan.audio[heard];
@@ -105,7 +113,9 @@ std::string live_multivariant(const media::LadderPlan& plan) {
   }
   if (plan.video.empty()) {
     for (const media::LadderAudio& audio : plan.audio) {
-      out.variants.push_back({.bandwidth = audio.bandwidth, .average_bandwidth = audio.bitrate, .codecs = audio.codecs,
+      out.variants.push_back({.bandwidth = audio.bandwidth,
+                              .average_bandwidth = audio.bitrate,
+                              .codecs = audio.codecs,
                               .uri = audio.track + ".m3u8"});
     }
   }

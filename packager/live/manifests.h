@@ -1,5 +1,5 @@
-// What players are told of a live window: the multivariant playlist from the plan, each track's media playlist and the MPD
-// from the announced rows. Pure: values in, text out.
+// What players are told of a live window: the multivariant playlist from the plan, each track's media playlist and the
+// MPD from the announced rows. Pure: values in, text out.
 #pragma once
 
 #include <cstdint>

@@ -253,7 +253,8 @@ TEST_CASE("killed and begun again: the same window, writers resume from head, no
     CHECK(origin.get(kLive + "/src-v.m3u8").body == before);
     CHECK(origin.get(kLive + "/src-v/1-3.m4s").body == as_text(kVideo.frames(180, 240)));
     CHECK(origin.get(kLive + "/src-v/init-0.mp4").body == as_text(kVideo.init()));
-    CHECK(head_of(origin, "src-v") == R"({"epoch":1,"decode_time":900000,"decode_time_durable":900000,"timescale":90000})");
+    CHECK(head_of(origin, "src-v") ==
+          R"({"epoch":1,"decode_time":900000,"decode_time_durable":900000,"timescale":90000})");
     Put video(origin, "src-v", 1, true, kVideo);
     Put audio(origin, "src-a", 1, true, kAudio);
     video.write(kVideo.frames(300, 361));

@@ -1,5 +1,5 @@
-// A whole live origin in one process, on a socket of its own, for tests: server, hub and a store in memory that outlives
-// it, so that a test can kill the origin and begin another on what it left.
+// A whole live origin in one process, on a socket of its own, for tests: server, hub and a store in memory that
+// outlives it, so that a test can kill the origin and begin another on what it left.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -156,7 +156,8 @@ class Origin {
     plain.target = std::move(target);
     return call(std::move(plain));
   }
-  std::unique_ptr<http::Upload> open_put(const std::string& stream, const std::string& track, std::int64_t epoch, bool source) {
+  std::unique_ptr<http::Upload> open_put(const std::string& stream, const std::string& track, std::int64_t epoch,
+                                         bool source) {
     http::Request head = request("PUT", "/tracks/" + stream + "/" + track);
     head.fields.set("Ribalta-Epoch", std::to_string(epoch));
     if (source) head.fields.set("Ribalta-Source", "1");

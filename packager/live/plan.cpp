@@ -19,8 +19,8 @@ constexpr std::size_t kCodecsCharsMax = 128;
 bool is_codecs(std::string_view text) {
   if (text.empty() || text.size() > kCodecsCharsMax) return false;
   return std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' ||
-           c == ',';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+           c == '_' || c == ',';
   });
 }
 
@@ -92,7 +92,8 @@ Result<void> check_plan(const media::LadderPlan& plan) {
   }
   for (const media::LadderAudio& audio : plan.audio) {
     if (auto ok = check_common(audio.track, audio.codecs, audio.bitrate, audio.bandwidth, names); !ok) return ok;
-    if (auto ok = in_range("sample_rate", audio.sample_rate, 1, media::kSampleRateMax); !ok) return ok.error().in(audio.track);
+    if (auto ok = in_range("sample_rate", audio.sample_rate, 1, media::kSampleRateMax); !ok)
+      return ok.error().in(audio.track);
     if (auto ok = in_range("channels", audio.channels, 1, media::kChannelsMax); !ok) return ok.error().in(audio.track);
   }
   return {};
@@ -121,14 +122,23 @@ std::optional<media::LadderPlan> fallback_plan(std::string_view stream, const st
     const std::int64_t mean = std::clamp<std::int64_t>(rates.mean, 1'000, kBandwidthMax);
     const std::int64_t cap = std::clamp<std::int64_t>(rates.peak * 2, mean, kBandwidthMax);
     if (config.kind == media::TrackKind::video) {
-      media::LadderVideo video{.track = source.track, .passthrough = true, .width = config.width, .height = config.height,
-                               .codecs = *codecs, .bitrate = mean, .bandwidth = cap};
+      media::LadderVideo video{.track = source.track,
+                               .passthrough = true,
+                               .width = config.width,
+                               .height = config.height,
+                               .codecs = *codecs,
+                               .bitrate = mean,
+                               .bandwidth = cap};
       video.fps = std::min(kFpsMax, std::round(rates.chunks_a_second * 1'000) / 1'000);
       plan.video.push_back(std::move(video));
       key_interval_us = std::max(key_interval_us, rates.key_interval_us);
     } else {
-      plan.audio.push_back({.track = source.track, .passthrough = true, .codecs = *codecs,
-                            .sample_rate = config.sample_rate, .channels = config.channels, .bitrate = mean,
+      plan.audio.push_back({.track = source.track,
+                            .passthrough = true,
+                            .codecs = *codecs,
+                            .sample_rate = config.sample_rate,
+                            .channels = config.channels,
+                            .bitrate = mean,
                             .bandwidth = cap});
     }
   }

@@ -27,16 +27,20 @@ struct Encoded {
   std::string audio = scratch.file("audio.mp4");
   Encoded() {
     const std::string fragments{kFragments};
-    output_of("ffmpeg -v error -f lavfi -i testsrc2=size=320x180:rate=30:duration=13 -c:v libx264 -preset ultrafast -bf 2"
-              " -g 60 -keyint_min 60 -sc_threshold 0 -pix_fmt yuv420p -video_track_timescale 90000" + fragments + video);
-    output_of("ffmpeg -v error -f lavfi -i sine=frequency=440:sample_rate=48000:duration=13 -c:a aac" + fragments + audio);
+    output_of(
+        "ffmpeg -v error -f lavfi -i testsrc2=size=320x180:rate=30:duration=13 -c:v libx264 -preset ultrafast -bf 2"
+        " -g 60 -keyint_min 60 -sc_threshold 0 -pix_fmt yuv420p -video_track_timescale 90000" +
+        fragments + video);
+    output_of("ffmpeg -v error -f lavfi -i sine=frequency=440:sample_rate=48000:duration=13 -c:a aac" + fragments +
+              audio);
   }
 };
 
 std::size_t count_lines(const std::string& text) { return static_cast<std::size_t>(std::ranges::count(text, '\n')); }
 /// One line for each decoded frame: its hash.
 std::string frames_of(const std::string& input, const std::string& map) {
-  return output_of("ffmpeg -v error -i '" + input + "' -map 0:" + map + " -f framehash -hash md5 - | grep -v '^#' | sed 's/.*, *//'");
+  return output_of("ffmpeg -v error -i '" + input + "' -map 0:" + map +
+                   " -f framehash -hash md5 - | grep -v '^#' | sed 's/.*, *//'");
 }
 /// What FFmpeg complains of while it reads and decodes everything.
 std::string problems_of(const std::string& input) {

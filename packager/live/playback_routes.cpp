@@ -50,9 +50,15 @@ Task<Playlist> make_playlist(Hub& hub, StreamId id, Kind kind, std::string track
   if (!stream) co_return out;
   co_await stream->until_announced(kFirstWait);
   switch (kind) {
-    case Kind::multivariant: out.text = stream->multivariant(); break;
-    case Kind::mpd: out.text = stream->mpd(wall_now()); break;
-    case Kind::media: out.text = stream->media_playlist(track); break;
+    case Kind::multivariant:
+      out.text = stream->multivariant();
+      break;
+    case Kind::mpd:
+      out.text = stream->mpd(wall_now());
+      break;
+    case Kind::media:
+      out.text = stream->media_playlist(track);
+      break;
   }
   out.announced = stream->announced();
   out.complete = stream->complete();
@@ -62,9 +68,12 @@ Task<Playlist> make_playlist(Hub& hub, StreamId id, Kind kind, std::string track
 Task<void> get_playlist(Exchange& exchange, Hub& hub, StreamId id, std::string file) {
   Kind kind = Kind::media;
   std::string track;
-  if (file == "index.m3u8") kind = Kind::multivariant;
-  else if (file == "index.mpd") kind = Kind::mpd;
-  else if (file.ends_with(".m3u8")) track = file.substr(0, file.size() - 5);
+  if (file == "index.m3u8")
+    kind = Kind::multivariant;
+  else if (file == "index.mpd")
+    kind = Kind::mpd;
+  else if (file.ends_with(".m3u8"))
+    track = file.substr(0, file.size() - 5);
   Playlist playlist;
   if (kind != Kind::media || is_track_name(track)) {
     Task<Playlist> making = make_playlist(hub, id, kind, std::move(track));
@@ -87,7 +96,8 @@ Task<void> get_playlist(Exchange& exchange, Hub& hub, StreamId id, std::string f
 std::optional<std::int64_t> number_in(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool ours = error == std::errc{} && end == text.data() + text.size() && std::to_string(value) == text && value >= 0;
+  const bool ours =
+      error == std::errc{} && end == text.data() + text.size() && std::to_string(value) == text && value >= 0;
   return ours ? std::optional{value} : std::nullopt;
 }
 
@@ -182,15 +192,16 @@ void add_playback_routes(http::Router& router, Hub& hub) {
     }
     co_await get_playlist(exchange, hub, *id, std::string{http::parameter(parameters, "file")});
   });
-  router.add("GET", "/live/{stream}/{track}/{file}", [&hub](Exchange& exchange, const Parameters& parameters) -> Task<void> {
-    const Result<StreamId> id = StreamId::parse(http::parameter(parameters, "stream"));
-    if (!id) {
-      co_await answer_missing(exchange, std::nullopt);
-      co_return;
-    }
-    co_await get_object(exchange, hub, *id, std::string{http::parameter(parameters, "track")},
-                        std::string{http::parameter(parameters, "file")});
-  });
+  router.add("GET", "/live/{stream}/{track}/{file}",
+             [&hub](Exchange& exchange, const Parameters& parameters) -> Task<void> {
+               const Result<StreamId> id = StreamId::parse(http::parameter(parameters, "stream"));
+               if (!id) {
+                 co_await answer_missing(exchange, std::nullopt);
+                 co_return;
+               }
+               co_await get_object(exchange, hub, *id, std::string{http::parameter(parameters, "track")},
+                                   std::string{http::parameter(parameters, "file")});
+             });
 }
 
 }  // namespace ribalta::packager

@@ -24,7 +24,8 @@ Result<void> check_piece(const RecordPiece& piece, const RecordTrack* track) {
   }
   if (track == nullptr) return fail(Code::malformed, "piece of a track without media");
   if (*piece.init < 0 || *piece.init >= track->inits) return fail(Code::malformed, "init number", *piece.init);
-  if (*piece.epoch < 0 || *piece.bytes < 0 || *piece.duration < 0) return fail(Code::malformed, "negative value in a piece");
+  if (*piece.epoch < 0 || *piece.bytes < 0 || *piece.duration < 0)
+    return fail(Code::malformed, "negative value in a piece");
   for (const std::int64_t ticks : {*piece.decode_time, *piece.decode_end, *piece.presentation_time, *piece.duration}) {
     // The clock is its init segment's, at least 1 tick a second: seconds bound ticks below the finest clock.
     if (ticks < -(std::int64_t{1} << 42) || ticks >= (std::int64_t{1} << 32) * media::kTimescaleMax) {
@@ -56,7 +57,8 @@ Result<void> check_rows(const StreamRecord& record) {
     if (!times) return fail(Code::malformed, "times of segment", msn);
     if (row.period < period || row.period > msn) return fail(Code::malformed, "period of segment", msn);
     period = row.period;
-    if (row.manifest_period < 0 || row.manifest_period > msn) return fail(Code::malformed, "manifest period of segment", msn);
+    if (row.manifest_period < 0 || row.manifest_period > msn)
+      return fail(Code::malformed, "manifest period of segment", msn);
     for (std::size_t t = 0; t < planned; ++t) {
       if (auto ok = check_piece(row.pieces[t], tracks[t]); !ok) return ok;
       if (msn <= record.announced && row.pieces[t].state == 0) return fail(Code::malformed, "undecided segment", msn);
@@ -89,8 +91,9 @@ Result<StreamRecord> parse_record(std::string_view json) {
   if (record->first_msn < 0 || record->first_msn > kMsnMax || record->announced < -1 || record->media_sequence < 0) {
     return fail(Code::malformed, "record: sequence numbers");
   }
-  const bool announced_is_there = record->rows.empty() ? record->announced == -1
-                                                       : record->announced <= last && record->announced >= record->first_msn - 1;
+  const bool announced_is_there = record->rows.empty()
+                                      ? record->announced == -1
+                                      : record->announced <= last && record->announced >= record->first_msn - 1;
   if (!announced_is_there) return fail(Code::malformed, "record: announced", record->announced);
   if (auto ok = check_rows(*record); !ok) return ok.error().in("record");
   return record;

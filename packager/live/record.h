@@ -1,5 +1,5 @@
-// `live/{stream}/stream.json`: what of a stream survives the packager. Rewritten before each announcement, so that media
-// sequence and discontinuity sequence never go back, and no name is ever announced for two byte strings.
+// `live/{stream}/stream.json`: what of a stream survives the packager. Rewritten before each announcement, so that
+// media sequence and discontinuity sequence never go back, and no name is ever announced for two byte strings.
 #pragma once
 
 #include <boost/describe/class.hpp>
@@ -29,7 +29,8 @@ struct RecordPiece {
   std::optional<std::int64_t> duration;
   std::optional<std::int64_t> bytes;
 };
-BOOST_DESCRIBE_STRUCT(RecordPiece, (), (state, epoch, init, decode_time, decode_end, presentation_time, duration, bytes))
+BOOST_DESCRIBE_STRUCT(RecordPiece, (),
+                      (state, epoch, init, decode_time, decode_end, presentation_time, duration, bytes))
 
 struct RecordRow {
   std::int64_t period = 0;
@@ -46,14 +47,14 @@ struct RecordRow {
   std::vector<RecordPiece> pieces;  ///< in the order of the plan: video, audio
 };
 BOOST_DESCRIBE_STRUCT(RecordRow, (),
-                      (period, manifest_period, manifest_start, manifest_timescale, timescale, start, end, next_start, next_timescale,
-                       keyed, ends_period, pieces))
+                      (period, manifest_period, manifest_start, manifest_timescale, timescale, start, end, next_start,
+                       next_timescale, keyed, ends_period, pieces))
 
 struct RecordTrack {
   std::string track;
   bool source = false;
   std::int64_t epoch = 0;
-  std::int64_t inits = 0;    ///< init-0.mp4 … are in the store
+  std::int64_t inits = 0;  ///< init-0.mp4 … are in the store
   std::int64_t decode_time_durable = 0;
 };
 BOOST_DESCRIBE_STRUCT(RecordTrack, (), (track, source, epoch, inits, decode_time_durable))
@@ -61,7 +62,7 @@ BOOST_DESCRIBE_STRUCT(RecordTrack, (), (track, source, epoch, inits, decode_time
 struct StreamRecord {
   std::int64_t version = kLiveRecordVersion;
   std::string stream;
-  std::int64_t start_unix_ms = 0;   ///< the wall clock at time 0 of the stream
+  std::int64_t start_unix_ms = 0;  ///< the wall clock at time 0 of the stream
   bool ended = false;
   std::int64_t ended_unix_ms = 0;
   std::int64_t period_epoch = 0;

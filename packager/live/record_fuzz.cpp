@@ -1,4 +1,5 @@
-// A stream's record from the store: whatever the bytes, it is refused or a window can go on from it and be written again.
+// A stream's record from the store: whatever the bytes, it is refused or a window can go on from it and be written
+// again.
 #include <cstdlib>
 
 #include "packager/live/manifests.h"

@@ -136,7 +136,8 @@ TEST_CASE("a plan: values that could not stand in a playlist are refused, limits
   plan.target_duration_s = 31;
   CHECK(code(plan) == Code::limit);
   plan = make_plan({});
-  for (int i = 0; i < 15; ++i) plan.video.push_back({.track = "v" + std::to_string(i), .width = 2, .height = 2, .codecs = "a", .bandwidth = 1});
+  for (int i = 0; i < 15; ++i)
+    plan.video.push_back({.track = "v" + std::to_string(i), .width = 2, .height = 2, .codecs = "a", .bandwidth = 1});
   CHECK(code(plan) == Code::internal);
   plan.audio.push_back(plan.audio[0]);
   CHECK(code(plan) == Code::limit);
@@ -152,7 +153,8 @@ TEST_CASE("with no plan the source's own key frames decide TARGETDURATION") {
     InitSegment audio = *seen.init;
     audio.config.codec_config = from_hex("1190").value();
     seen.init = std::make_shared<const InitSegment>(audio);
-    for (std::int64_t i = 0; i < 150; ++i) seen.chunks.push_back(testing::make_chunk(video, i * 3'000, 3'000, i % gop_frames == 0));
+    for (std::int64_t i = 0; i < 150; ++i)
+      seen.chunks.push_back(testing::make_chunk(video, i * 3'000, 3'000, i % gop_frames == 0));
     return fallback_plan("0123456789abcdef", {seen});
   };
   const auto plan = seconds(60);

@@ -40,7 +40,8 @@ std::optional<Piece> restore_piece(const RecordPiece& recorded, const std::vecto
   piece.epoch = Epoch{*recorded.epoch};
   piece.init = inits[static_cast<std::size_t>(*recorded.init)];
   const std::int64_t timescale = piece.init->config.timescale;
-  for (const std::int64_t ticks : {*recorded.decode_time, *recorded.decode_end, *recorded.presentation_time, *recorded.duration}) {
+  for (const std::int64_t ticks :
+       {*recorded.decode_time, *recorded.decode_end, *recorded.presentation_time, *recorded.duration}) {
     if (ticks / timescale >= (std::int64_t{1} << 32)) return std::nullopt;
   }
   piece.decode_time = *recorded.decode_time;
@@ -71,8 +72,10 @@ void run_store_job(ObjectStore& store, StoreJob& job) {
     if (job.inits_stored[init.track] != init.number) continue;  // the one before failed: they are counted without holes
     const std::string key = live_key(job.stream, init.track, init_name(init.number));
     const Result<void> put = store.put(key, *init.bytes);
-    if (put) job.inits_stored[init.track] = init.number + 1;
-    else note(job, put.error());
+    if (put)
+      job.inits_stored[init.track] = init.number + 1;
+    else
+      note(job, put.error());
   }
   for (StoreJob::Segment& segment : job.segments) {
     Bytes whole;
@@ -112,9 +115,14 @@ std::vector<RecordRow> record_rows(const Window& window) {
       RecordPiece recorded;
       if (piece.state == Piece::State::gap) recorded.state = 2;
       if (piece.state == Piece::State::present) {
-        recorded = {.state = 1, .epoch = piece.epoch.value, .init = piece.init->number, .decode_time = piece.decode_time,
-                    .decode_end = piece.decode_end, .presentation_time = piece.presentation_time,
-                    .duration = piece.duration, .bytes = static_cast<std::int64_t>(piece.bytes)};
+        recorded = {.state = 1,
+                    .epoch = piece.epoch.value,
+                    .init = piece.init->number,
+                    .decode_time = piece.decode_time,
+                    .decode_end = piece.decode_end,
+                    .presentation_time = piece.presentation_time,
+                    .duration = piece.duration,
+                    .bytes = static_cast<std::int64_t>(piece.bytes)};
       }
       out.pieces.push_back(recorded);
     }

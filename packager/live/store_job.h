@@ -26,19 +26,19 @@ struct StoreJob {
     std::size_t track = 0;  ///< index in the plan's order
     std::string key;
     std::vector<SharedBytes> chunks;
-    bool stored = false;    ///< result
+    bool stored = false;  ///< result
   };
   std::string stream;
   std::vector<Init> inits;
   std::vector<Segment> segments;
   StreamRecord record;
-  bool with_record = true;           ///< without a plan there is nothing that a record could hold
+  bool with_record = true;  ///< without a plan there is nothing that a record could hold
   std::vector<std::string> removals;
 
   // Results:
   std::map<std::string, std::int64_t> inits_stored;  ///< in: how many each track has in the store; out: after this job
   bool record_stored = false;
-  std::optional<Error> error;                        ///< the first
+  std::optional<Error> error;  ///< the first
 };
 
 std::string live_key(std::string_view stream, std::string_view track, std::string_view name);

@@ -83,7 +83,8 @@ void LiveStream::end_put(const std::shared_ptr<Writer>& writer) {
   --writers_;
   active_ = instant_now();
   writer->cut = nullptr;
-  log_info("track writer ends", {{"stream", id_.view()}, {"track", writer->track}, {"epoch", writer->state.epoch.value}});
+  log_info("track writer ends",
+           {{"stream", id_.view()}, {"track", writer->track}, {"epoch", writer->state.epoch.value}});
 }
 
 Result<void> LiveStream::put(Writer& writer, std::vector<media::CmafItem>& items) {
@@ -162,7 +163,8 @@ Result<void> LiveStream::set_plan(const media::LadderPlan& plan) {
   if (ended_) return fail(Code::closed, "the stream has ended");
   if (window_.plan()) {
     if (*window_.plan() == plan) return {};
-    return fail(Code::conflict, plan_fallback_ ? "no plan came in time: the source is published alone" : "there is another plan");
+    return fail(Code::conflict,
+                plan_fallback_ ? "no plan came in time: the source is published alone" : "there is another plan");
   }
   use_plan(plan, false, instant_now());
   return {};
@@ -174,8 +176,9 @@ void LiveStream::use_plan(const media::LadderPlan& plan, bool fallback, Instant 
   after_push(now);
   mark_dirty();
   announcement_.notify_all();
-  log_info("ladder plan", {{"stream", id_.view()}, {"video", plan.video.size()}, {"audio", plan.audio.size()},
-                           {"fallback", fallback}});
+  log_info(
+      "ladder plan",
+      {{"stream", id_.view()}, {"video", plan.video.size()}, {"audio", plan.audio.size()}, {"fallback", fallback}});
 }
 
 bool LiveStream::use_fallback(Instant now) {

@@ -1,5 +1,6 @@
-// One live stream: its tracks, its window, and the pass that stores before it announces. Everything in it happens on one
-// event loop; callers on other loops hop there (run_on in hub.h) and take away values or shared bytes that never change.
+// One live stream: its tracks, its window, and the pass that stores before it announces. Everything in it happens on
+// one event loop; callers on other loops hop there (run_on in hub.h) and take away values or shared bytes that never
+// change.
 #pragma once
 
 #include <functional>
@@ -21,7 +22,8 @@
 
 namespace ribalta::packager {
 
-/// One PUT as its stream knows it. `cut` may be called once, from the stream's loop: it hops to the connection's by itself.
+/// One PUT as its stream knows it. `cut` may be called once, from the stream's loop: it hops to the connection's by
+/// itself.
 struct Writer {
   std::string track;
   WriterState state;
@@ -59,7 +61,7 @@ class LiveStream : public std::enable_shared_from_this<LiveStream> {
   // Readers of tracks.
   struct Read {
     bool exists = false;
-    bool end = false;     ///< the stream has ended and everything was read
+    bool end = false;  ///< the stream has ended and everything was read
     TrackBuffer::Batch batch;
     TrackBuffer::Cursor cursor;
   };
@@ -95,7 +97,8 @@ class LiveStream : public std::enable_shared_from_this<LiveStream> {
 
  private:
   struct TrackState {
-    TrackState(std::string name, bool source, const asio::any_io_executor& loop) : buffer(std::move(name), source), event(loop) {}
+    TrackState(std::string name, bool source, const asio::any_io_executor& loop)
+        : buffer(std::move(name), source), event(loop) {}
     TrackBuffer buffer;
     Event event;
     std::vector<std::weak_ptr<Writer>> writers;
@@ -125,22 +128,22 @@ class LiveStream : public std::enable_shared_from_this<LiveStream> {
   bool plan_fallback_ = false;
   std::int64_t start_unix_ms_ = 0;
   std::optional<Instant> first_media_;
-  Instant active_;               ///< when a writer was last there
+  Instant active_;  ///< when a writer was last there
   std::size_t writers_ = 0;
   bool ended_ = false;
   bool complete_ = false;
   std::optional<Instant> ended_at_;
   std::int64_t ended_unix_ms_ = 0;
   bool removed_ = false;
-  bool storing_ = false;         ///< a pass is on the disk pool
-  bool stopped_ = false;         ///< no more passes
-  bool dirty_ = false;           ///< the record must be written again
+  bool storing_ = false;  ///< a pass is on the disk pool
+  bool stopped_ = false;  ///< no more passes
+  bool dirty_ = false;    ///< the record must be written again
   std::vector<std::string> removals_;
-  std::size_t held_ = 0;         ///< bytes at the last tick, and what came since
+  std::size_t held_ = 0;  ///< bytes at the last tick, and what came since
   double held_shown_ = 0;
   bool overlong_told_ = false;
-  Event work_;                   ///< there may be something to store
-  Event announcement_;           ///< something was announced
+  Event work_;          ///< there may be something to store
+  Event announcement_;  ///< something was announced
 };
 
 }  // namespace ribalta::packager

@@ -19,8 +19,8 @@ bool LiveStream::pass_due() const {
   return false;
 }
 
-/// Stores what is decided and not stored, then the record that says so, and only then tells players. One pass at a time:
-/// what comes meanwhile is in the next.
+/// Stores what is decided and not stored, then the record that says so, and only then tells players. One pass at a
+/// time: what comes meanwhile is in the next.
 Task<void> LiveStream::store_passes(std::shared_ptr<LiveStream> stream) {
   while (!stream->removed_ && !stream->stopped_) {
     const std::uint64_t seen = stream->work_.version();
@@ -270,7 +270,9 @@ Result<void> LiveStream::restore(const StreamRecord& record) {
   return {};
 }
 
-std::string LiveStream::multivariant() const { return window_.plan() ? live_multivariant(*window_.plan()) : std::string{}; }
+std::string LiveStream::multivariant() const {
+  return window_.plan() ? live_multivariant(*window_.plan()) : std::string{};
+}
 
 std::string LiveStream::media_playlist(std::string_view track) const {
   const std::optional<std::size_t> index = window_.track_index(track);

@@ -38,7 +38,7 @@ inline Chunk make_chunk(const SharedInit& init, std::int64_t decode_time, std::i
   return chunk;
 }
 
-inline constexpr std::int64_t kFrame = 3'000;   ///< 30 frames a second at 90 kHz
+inline constexpr std::int64_t kFrame = 3'000;  ///< 30 frames a second at 90 kHz
 inline constexpr std::int64_t kAudioFrame = 1'024;
 
 /// Feeds one window with tracks that run side by side, in the order of time.
@@ -49,16 +49,17 @@ class Feeder {
   struct Video {
     std::string name;
     bool source = false;
-    std::int64_t gop = 60;       ///< frames
+    std::int64_t gop = 60;  ///< frames
     std::int64_t epoch = 1;
-    std::int64_t shift = 0;      ///< of presentation against decode time
+    std::int64_t shift = 0;  ///< of presentation against decode time
     SharedInit init = make_init(media::TrackKind::video);
   };
   /// Frames [from, to) counted at 30 a second; a key frame wherever the number since `origin` is a multiple of the GOP.
   void video(const Video& track, std::int64_t from, std::int64_t to, std::int64_t origin = 0) {
     for (std::int64_t frame = from; frame < to; ++frame) {
       const bool key = (frame - origin) % track.gop == 0;
-      push(track.name, track.source, make_chunk(track.init, frame * kFrame - track.shift, kFrame, key, track.epoch, track.shift));
+      push(track.name, track.source,
+           make_chunk(track.init, frame * kFrame - track.shift, kFrame, key, track.epoch, track.shift));
     }
   }
   /// Audio frames that begin in [from_s, to_s).
@@ -92,12 +93,23 @@ inline media::LadderPlan make_plan(const std::vector<std::string>& video = {"src
   media::LadderPlan plan;
   plan.stream = "0123456789abcdef";
   for (const std::string& name : video) {
-    plan.video.push_back({.track = name, .passthrough = name == "src-v", .width = 640, .height = 360, .fps = 30,
-                          .codecs = "avc1.64001e", .bitrate = 800'000, .bandwidth = 1'120'000});
+    plan.video.push_back({.track = name,
+                          .passthrough = name == "src-v",
+                          .width = 640,
+                          .height = 360,
+                          .fps = 30,
+                          .codecs = "avc1.64001e",
+                          .bitrate = 800'000,
+                          .bandwidth = 1'120'000});
   }
   for (const std::string& name : audio) {
-    plan.audio.push_back({.track = name, .passthrough = name == "src-a", .codecs = "mp4a.40.2", .sample_rate = 48'000,
-                          .channels = 2, .bitrate = 128'000, .bandwidth = 160'000});
+    plan.audio.push_back({.track = name,
+                          .passthrough = name == "src-a",
+                          .codecs = "mp4a.40.2",
+                          .sample_rate = 48'000,
+                          .channels = 2,
+                          .bitrate = 128'000,
+                          .bandwidth = 160'000});
   }
   return plan;
 }

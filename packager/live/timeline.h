@@ -1,6 +1,6 @@
 // Where segments begin. One track, the reference (the plan's first video, or the audio when there is none), decides for
-// all: a segment begins at the first key frame that is at least the target after the last, and wherever a period begins.
-// Pure: frames in, spans of time out; no clock, no bytes.
+// all: a segment begins at the first key frame that is at least the target after the last, and wherever a period
+// begins. Pure: frames in, spans of time out; no clock, no bytes.
 #pragma once
 
 #include <cstdint>
@@ -27,12 +27,12 @@ inline constexpr std::int64_t kBoundaryToleranceUs = 4'000;
 
 /// The time that one media sequence number stands for, in all tracks.
 struct Span {
-  std::int64_t msn = 0;         ///< media sequence number: stream-wide, without holes
-  std::int64_t period = 0;      ///< counts discontinuities from 0
-  MediaTime start;              ///< presentation time
-  MediaTime end;                ///< where its media end
-  MediaTime next_start;         ///< where the next span begins: `end`, or later when a period ends here
-  bool keyed = true;            ///< a key frame of the reference begins it; without one it is a gap in all video tracks
+  std::int64_t msn = 0;     ///< media sequence number: stream-wide, without holes
+  std::int64_t period = 0;  ///< counts discontinuities from 0
+  MediaTime start;          ///< presentation time
+  MediaTime end;            ///< where its media end
+  MediaTime next_start;     ///< where the next span begins: `end`, or later when a period ends here
+  bool keyed = true;        ///< a key frame of the reference begins it; without one it is a gap in all video tracks
   bool ends_period = false;
 
   [[nodiscard]] std::int64_t duration_us() const { return elapsed_us(start, end); }
@@ -40,7 +40,8 @@ struct Span {
 
 /// One chunk of the reference track, as the timeline sees it.
 struct ReferenceChunk {
-  MediaTime position;   ///< presentation time of a key frame; for others the decode time moved by as much as the last key frame's
+  MediaTime position;  ///< presentation time of a key frame; for others the decode time moved by as much as the last
+                       ///< key frame's
   std::int64_t duration = 0;  ///< in position's ticks
   bool key = false;
 };
@@ -57,8 +58,8 @@ class Timeline {
   /// Goes on after the last span that a record has of an earlier process.
   void resume(const Span& last, Epoch period_epoch);
 
-  /// A source track begins under a publish epoch, or its init segment came again or changed, at `at`: the reference's next
-  /// key frame from there begins a period. The same epoch in a second track means the same period.
+  /// A source track begins under a publish epoch, or its init segment came again or changed, at `at`: the reference's
+  /// next key frame from there begins a period. The same epoch in a second track means the same period.
   void source_changed(MediaTime at, Epoch epoch);
 
   /// @return the spans that this chunk closes: mostly none or one; more when no key frame came for too long.
@@ -89,16 +90,16 @@ class Timeline {
     Epoch epoch;
   };
   Settings settings_;
-  std::int64_t msn_ = 0;     ///< of the open span, or the next
+  std::int64_t msn_ = 0;  ///< of the open span, or the next
   std::int64_t period_ = 0;
   Epoch period_epoch_;
   bool period_empty_ = true;  ///< no span of it was begun: what begins next needs no other number
-  bool started_ = false;     ///< a first key frame was seen (by this process or by the one before)
+  bool started_ = false;      ///< a first key frame was seen (by this process or by the one before)
   std::optional<MediaTime> period_start_;
   std::optional<Open> open_;
-  std::optional<MediaTime> end_;       ///< where the reference's media end so far
+  std::optional<MediaTime> end_;  ///< where the reference's media end so far
   std::optional<MediaTime> last_key_;
-  std::int64_t key_interval_us_ = 0;   ///< 0: not seen yet in this period
+  std::int64_t key_interval_us_ = 0;  ///< 0: not seen yet in this period
   std::optional<Mark> mark_;
 };
 

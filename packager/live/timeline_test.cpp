@@ -151,7 +151,11 @@ TEST_CASE("after a restart the numbers go on; a key frame at the recorded end ne
 }
 
 TEST_CASE("after a restart at a period's start the second source track joins it, whichever comes first") {
-  const Span last{.msn = 41, .period = 3, .start = at_ms(98'000), .end = at_ms(100'000), .next_start = at_ms(101'000),
+  const Span last{.msn = 41,
+                  .period = 3,
+                  .start = at_ms(98'000),
+                  .end = at_ms(100'000),
+                  .next_start = at_ms(101'000),
                   .ends_period = true};
   for (const bool audio_first : {true, false}) {
     CAPTURE(audio_first);

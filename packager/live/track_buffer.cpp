@@ -74,7 +74,8 @@ Result<std::optional<Chunk>> TrackBuffer::append(WriterState& writer, Incoming i
 
   if (epoch_has_media_ && end_) {
     if (incoming.decode_time < *end_) {
-      if (!writer.resuming) return fail(Code::malformed, "decode time overlaps the chunk before, at", incoming.decode_time);
+      if (!writer.resuming)
+        return fail(Code::malformed, "decode time overlaps the chunk before, at", incoming.decode_time);
       if (end <= *end_) return std::optional<Chunk>{};
       return fail(Code::malformed, "chunk is cut otherwise than the one that is held, at", incoming.decode_time);
     }
@@ -113,7 +114,8 @@ void TrackBuffer::hold(const Chunk& chunk) {
       if (second_key == 0) return;
     }
     const Chunk& begins = ring_[second_key];
-    const std::int64_t covered = elapsed_us({begins.decode_time, begins.timescale()}, {chunk.decode_end(), chunk.timescale()});
+    const std::int64_t covered =
+        elapsed_us({begins.decode_time, begins.timescale()}, {chunk.decode_end(), chunk.timescale()});
     if (covered < kRingUsMax && ring_bytes_ <= kRingBytesMax) return;
     for (std::size_t i = 0; i < second_key; ++i) {
       ring_bytes_ -= ring_.front().bytes->size();
@@ -167,7 +169,8 @@ TrackBuffer::Batch TrackBuffer::read(Cursor& cursor) const {
   return batch;
 }
 
-void TrackBuffer::restore(Epoch epoch, SharedInit init, std::vector<SharedInit> inits, std::int64_t decode_time_durable) {
+void TrackBuffer::restore(Epoch epoch, SharedInit init, std::vector<SharedInit> inits,
+                          std::int64_t decode_time_durable) {
   epoch_ = epoch;
   init_ = std::move(init);
   inits_ = std::move(inits);

@@ -16,14 +16,14 @@ namespace ribalta::packager {
 /// fall behind before its place is gone.
 inline constexpr std::int64_t kRingUsMax = 30'000'000;
 inline constexpr std::size_t kRingBytesMax = 48 * 1024 * 1024;  ///< 30 s at 12 Mb/s; beyond, the oldest GOPs go first
-/// Chunks a live reader may have waiting: 4 s of single frames at 60 fps. Further behind it will not catch up by itself,
-/// so it goes on from the newest key frame and `ribalta_packager_reader_skips_total` counts it.
+/// Chunks a live reader may have waiting: 4 s of single frames at 60 fps. Further behind it will not catch up by
+/// itself, so it goes on from the newest key frame and `ribalta_packager_reader_skips_total` counts it.
 inline constexpr std::size_t kChunksWaitingMax = 240;
 /// One chunk: a key frame of 4 s at 60 Mb/s would still fit; larger ones are refused (413).
 inline constexpr std::size_t kLiveChunkBytesMax = 16 * 1024 * 1024;
-inline constexpr std::size_t kInitBytesMax = 128 * 1024;      ///< parameter sets of any codec fit many times over
+inline constexpr std::size_t kInitBytesMax = 128 * 1024;         ///< parameter sets of any codec fit many times over
 inline constexpr std::int64_t kChunkDurationUsMax = 10'000'000;  ///< a "chunk" that long belongs to no live stream
-inline constexpr std::size_t kInitsMax = 1'000;               ///< changes of the init segment in one track's life
+inline constexpr std::size_t kInitsMax = 1'000;                  ///< changes of the init segment in one track's life
 
 struct Head {
   Epoch epoch;
@@ -36,9 +36,9 @@ struct Head {
 struct WriterState {
   Epoch epoch;
   SharedInit init;
-  bool resuming = true;       ///< until its first new chunk: what is held already is dropped, not refused
+  bool resuming = true;  ///< until its first new chunk: what is held already is dropped, not refused
   std::optional<std::int64_t> last_decode_time;
-  bool init_repeated = false; ///< since its newest chunk that was taken
+  bool init_repeated = false;  ///< since its newest chunk that was taken
 };
 
 class TrackBuffer {
@@ -103,7 +103,7 @@ class TrackBuffer {
   bool source_;
   Epoch epoch_;
   SharedInit init_;
-  std::vector<SharedInit> inits_;  ///< by number
+  std::vector<SharedInit> inits_;    ///< by number
   std::optional<std::int64_t> end_;  ///< end of the newest whole chunk
   std::int64_t published_end_ = 0;
   std::optional<std::int64_t> durable_;

@@ -11,8 +11,11 @@ namespace {
 
 using Incoming = TrackBuffer::Incoming;
 Incoming incoming(std::int64_t decode_time, bool key, std::int64_t duration = 3'000, std::size_t bytes = 10) {
-  return {.bytes = std::make_shared<const Bytes>(Bytes(bytes)), .decode_time = decode_time, .duration = duration,
-          .presentation_time = decode_time, .key = key};
+  return {.bytes = std::make_shared<const Bytes>(Bytes(bytes)),
+          .decode_time = decode_time,
+          .duration = duration,
+          .presentation_time = decode_time,
+          .key = key};
 }
 WriterState writer(TrackBuffer& track, std::int64_t epoch, std::int64_t init = 0) {
   Result<WriterState> state = track.begin(Epoch{epoch});

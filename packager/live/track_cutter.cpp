@@ -79,14 +79,15 @@ std::optional<Piece> TrackCutter::cut_video(const Span& span) {
   }
   Piece piece = take(0, count);
   const MediaTime start{0, piece.init->config.timescale};
-  piece.duration = rescale_nearest(span.end, start.timescale).ticks - rescale_nearest(span.start, start.timescale).ticks;
+  piece.duration =
+      rescale_nearest(span.end, start.timescale).ticks - rescale_nearest(span.start, start.timescale).ticks;
   drop_front(count);
   return piece;
 }
 
-/// Audio is all key frames: its segment begins with the first frame at or after the boundary. Where two encodings meet in
-/// one span, or a publisher came back a little before the period that began with them, the longer stretch is its segment:
-/// one segment has one init segment, and no hole of a whole interruption.
+/// Audio is all key frames: its segment begins with the first frame at or after the boundary. Where two encodings meet
+/// in one span, or a publisher came back a little before the period that began with them, the longer stretch is its
+/// segment: one segment has one init segment, and no hole of a whole interruption.
 std::optional<Piece> TrackCutter::cut_audio(const Span& span) {
   while (!waiting_.empty() && compare(waiting_.front().position, span.start) < 0) drop_front(1);
   std::size_t count = 0;

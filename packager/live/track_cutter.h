@@ -1,5 +1,5 @@
-// Cuts one track's chunks at the boundaries that the timeline decided: what of this track belongs to a span, or that the
-// track has nothing playable there (a gap). Pure: chunks and spans in, pieces out.
+// Cuts one track's chunks at the boundaries that the timeline decided: what of this track belongs to a span, or that
+// the track has nothing playable there (a gap). Pure: chunks and spans in, pieces out.
 #pragma once
 
 #include <cstdint>
@@ -20,15 +20,15 @@ inline constexpr std::int64_t kRungHoleUsMax = 500'000;
 struct Piece {
   enum class State : std::uint8_t { undecided, present, gap };
   State state = State::undecided;
-  Epoch epoch;                         ///< of its newest chunk; stands in its name
+  Epoch epoch;  ///< of its newest chunk; stands in its name
   SharedInit init;
-  std::vector<Chunk> chunks;           ///< empty once only the object store has them
-  std::int64_t decode_time = 0;        ///< ticks of init->config.timescale, as the others
+  std::vector<Chunk> chunks;     ///< empty once only the object store has them
+  std::int64_t decode_time = 0;  ///< ticks of init->config.timescale, as the others
   std::int64_t decode_end = 0;
   std::int64_t presentation_time = 0;  ///< the earliest frame's
   std::int64_t duration = 0;           ///< as players are told: boundary to boundary for video, its frames for audio
   std::size_t bytes = 0;
-  bool stored = false;                 ///< the object store has it
+  bool stored = false;  ///< the object store has it
 };
 
 class TrackCutter {

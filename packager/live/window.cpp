@@ -137,8 +137,10 @@ void Window::decide(Instant now) {
       std::optional<Piece> piece = track.cutter.cut(row.span);
       if (!piece) break;
       if (too_long(*piece)) *piece = Piece{.state = Piece::State::gap};
-      if (piece->state == Piece::State::present) track.decided_end = piece->decode_end;
-      else ++track.gaps;
+      if (piece->state == Piece::State::present)
+        track.decided_end = piece->decode_end;
+      else
+        ++track.gaps;
       row.pieces[i] = std::move(*piece);
       ++track.next;
     }

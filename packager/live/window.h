@@ -1,6 +1,6 @@
-// The live window of one stream: joins the timeline's spans with each track's pieces, decides what may be published (the
-// edge of the slowest healthy rung), and keeps what is published for as long as players may ask for it. Pure: chunks and
-// instants in; the caller stores pieces, writes the record, and then announces.
+// The live window of one stream: joins the timeline's spans with each track's pieces, decides what may be published
+// (the edge of the slowest healthy rung), and keeps what is published for as long as players may ask for it. Pure:
+// chunks and instants in; the caller stores pieces, writes the record, and then announces.
 #pragma once
 
 #include <chrono>
@@ -29,17 +29,17 @@ inline constexpr std::chrono::seconds kFirstRungsWait{5};
 inline constexpr std::size_t kEarlyChunksMax = 20'000;
 
 struct WindowSettings {
-  std::int64_t listed = 6;   ///< segments in playlists
-  std::int64_t older = 12;   ///< segments kept behind them, for players that hold an older playlist
+  std::int64_t listed = 6;  ///< segments in playlists
+  std::int64_t older = 12;  ///< segments kept behind them, for players that hold an older playlist
 };
 
 /// One media sequence number in all tracks of the plan.
 struct Row {
   Span span;
-  std::vector<Piece> pieces;          ///< one for each of Window::tracks()
-  std::int64_t manifest_period = 0;   ///< msn of the first row of its DASH Period; known once it is to be announced
-  MediaTime manifest_start;           ///< where that row starts
-  Instant closed_at{};                ///< when this process learned where it ends
+  std::vector<Piece> pieces;         ///< one for each of Window::tracks()
+  std::int64_t manifest_period = 0;  ///< msn of the first row of its DASH Period; known once it is to be announced
+  MediaTime manifest_start;          ///< where that row starts
+  Instant closed_at{};               ///< when this process learned where it ends
 };
 
 class Window {
@@ -48,9 +48,9 @@ class Window {
     std::string name;
     media::TrackKind kind = media::TrackKind::video;
     TrackCutter cutter;
-    std::int64_t next = 0;      ///< first msn that is undecided
-    bool lagging = false;       ///< shows gaps, and holds nobody back
-    bool heard = false;         ///< some chunk came
+    std::int64_t next = 0;                    ///< first msn that is undecided
+    bool lagging = false;                     ///< shows gaps, and holds nobody back
+    bool heard = false;                       ///< some chunk came
     std::optional<std::int64_t> decided_end;  ///< decode time up to which pieces are fixed
     std::uint64_t gaps = 0;
   };

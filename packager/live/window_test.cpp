@@ -286,13 +286,15 @@ TEST_CASE("the end closes the last segment and ends the playlist") {
   CHECK(count(playlist(window, "src-v", true), "#EXT-X-ENDLIST\n") == 1);
   CHECK(count(playlist(window, "v360", true), "#EXT-X-GAP\n") == 1);
   CHECK(window.push("src-v", true, testing::make_chunk(testing::make_init(media::TrackKind::video), 0, 1, true), {})
-            .error().code == Code::closed);
+            .error()
+            .code == Code::closed);
 }
 
 TEST_CASE("the multivariant playlist lists the whole plan with caps of video and audio together") {
   media::LadderPlan plan = make_plan({"src-v", "v360"});
   const std::string text = live_multivariant(plan);
-  CHECK(count(text, "#EXT-X-STREAM-INF:BANDWIDTH=1280000,AVERAGE-BANDWIDTH=928000,CODECS=\"avc1.64001e,mp4a.40.2\","
-                    "RESOLUTION=640x360,FRAME-RATE=30.000,AUDIO=\"audio-0\"\n") == 2);
+  CHECK(count(text,
+              "#EXT-X-STREAM-INF:BANDWIDTH=1280000,AVERAGE-BANDWIDTH=928000,CODECS=\"avc1.64001e,mp4a.40.2\","
+              "RESOLUTION=640x360,FRAME-RATE=30.000,AUDIO=\"audio-0\"\n") == 2);
   CHECK(count(text, "URI=\"src-a.m3u8\"") == 1);
 }

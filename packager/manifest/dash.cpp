@@ -17,10 +17,17 @@ std::string attribute(std::string_view name, std::string_view value) {
   out += "=\"";
   for (const char c : value) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   }
   out += '"';
@@ -91,8 +98,9 @@ void write_adaptation_set(std::string& out, const DashAdaptationSet& set, std::s
 std::string write_mpd(const DashManifest& manifest) {
   std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"";
   out += attribute("type", manifest.dynamic ? "dynamic" : "static");
-  out += attribute("profiles", manifest.dynamic ? "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019"
-                                                : "urn:mpeg:dash:profile:isoff-live:2011");
+  out +=
+      attribute("profiles", manifest.dynamic ? "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019"
+                                             : "urn:mpeg:dash:profile:isoff-live:2011");
   out += attribute("minBufferTime", iso_duration(manifest.segment_duration_max_us));
   out += attribute("maxSegmentDuration", iso_duration(manifest.segment_duration_max_us));
   if (manifest.dynamic) {
@@ -112,8 +120,8 @@ std::string write_mpd(const DashManifest& manifest) {
     out += "  </Period>\n";
   }
   if (manifest.dynamic) {
-    out += "  <UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\"" +
-           attribute("value", to_rfc3339(manifest.now)) + "/>\n";
+    out += "  <UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\"" + attribute("value", to_rfc3339(manifest.now)) +
+           "/>\n";
   }
   out += "</MPD>\n";
   return out;

@@ -15,9 +15,9 @@ namespace ribalta::packager {
 struct HlsSegment {
   std::int64_t duration_us = 0;
   std::string uri;
-  std::string map_uri;        ///< its init segment; EXT-X-MAP is written where it changes. Empty for a gap that knows none
+  std::string map_uri;  ///< its init segment; EXT-X-MAP is written where it changes. Empty for a gap that knows none
   bool gap = false;
-  bool discontinuity = false; ///< between this segment and the one before
+  bool discontinuity = false;  ///< between this segment and the one before
   std::optional<WallTime> program_date_time;
 };
 
@@ -43,10 +43,10 @@ struct HlsAudio {
 struct HlsVariant {
   std::int64_t bandwidth = 0;
   std::int64_t average_bandwidth = 0;
-  std::string codecs;    ///< of its video and its audio, with a comma between
-  std::int64_t width = 0;   ///< 0: no video
+  std::string codecs;      ///< of its video and its audio, with a comma between
+  std::int64_t width = 0;  ///< 0: no video
   std::int64_t height = 0;
-  double fps = 0;        ///< 0: unknown, left out
+  double fps = 0;           ///< 0: unknown, left out
   std::string audio_group;  ///< or empty
   std::string uri;
 };
