@@ -270,6 +270,22 @@ TEST_CASE("tus: a client that vanishes in the middle goes on from what has come"
   CHECK(house.stored(path) == file);
 }
 
+TEST_CASE("tus: a full disk is told as 507, nothing is lost, and the upload goes on once there is room") {
+  House house;
+  const std::string path = house.begin(10);
+  CHECK(house.patch(path, 0, "hello").status == 204);
+  const std::filesystem::path part = house.folder.path() / "uploads" / (path.substr(7) + ".part");
+  const std::filesystem::path aside = house.folder.path() / "aside";
+  std::filesystem::rename(part, aside);
+  std::filesystem::create_symlink("/dev/full", part);  // every write finds no space; its size reads as 0
+  CHECK(house.patch(path, 0, "hello").status == 507);
+  std::filesystem::remove(part);
+  std::filesystem::rename(aside, part);
+  CHECK(house.call("HEAD", path, {}).field("Upload-Offset") == "5");
+  CHECK(house.patch(path, 5, "world").status == 204);
+  CHECK(house.stored(path) == "helloworld");
+}
+
 TEST_CASE("tus: one writer at a time; a silent one gives way") {
   House house;
   const std::string path = house.begin(10);

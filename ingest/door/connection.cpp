@@ -90,6 +90,7 @@ Task<Result<void>> Connection::flush() {
 Task<Result<void>> Connection::converse() {
   std::array<std::byte, kReadBytes> buffer;
   while (true) {
+    if (sentence_) co_return fail(Code::closed, *sentence_);  // said while something else was awaited
     const Result<std::size_t> count = co_await wire_->read_some(buffer);
     if (sentence_) co_return fail(Code::closed, *sentence_);
     if (expired_) co_return std::unexpected<Error>{*expired_};

@@ -232,6 +232,4 @@ void Session::refuse_publish(std::string_view code, std::string_view sentence) {
 
 void Session::end_publish(std::string_view code, std::string_view sentence) { refuse_publish(code, sentence); }
 
-void Session::ping(std::uint32_t time_ms) { send(make_user_control(kPingRequest, time_ms), kControlChunkStream); }
-
 }  // namespace ribalta::rtmp

@@ -46,8 +46,6 @@ class Session {
   void refuse_publish(std::string_view code, std::string_view sentence);
   /// An error while publishing (the stream was ended, an unknown codec): told in words, then the connection is closed.
   void end_publish(std::string_view code, std::string_view sentence);
-  /// Asks whether the client is alive; its answer needs no handling, any byte shows it.
-  void ping(std::uint32_t time_ms);
 
   /// What is to be sent, taken.
   Bytes take_output() { return std::exchange(output_, {}); }

@@ -49,8 +49,9 @@ struct Health {
 };
 BOOST_DESCRIBE_STRUCT(Health, (), (bitrate, fps, keyframe_interval_ms, warnings))
 
-/// The verdict stands with the second key frame, or after this.
-inline constexpr std::int64_t kVerdictMs = 4'000;
+/// The verdict stands with the second key frame, or after this: key frames 4 s apart still make it on a jittery line,
+/// and the plan is there before the packager makes its own at 5 s.
+inline constexpr std::int64_t kVerdictMs = 4'400;
 /// Key frames further apart make segments that no player starts well with: the source feeds the farm only.
 inline constexpr std::int64_t kKeyIntervalMaxMs = 4'000;
 /// Key frame intervals that differ by more than this share of the longest are irregular (scene cuts place extra ones).

@@ -101,7 +101,6 @@ Task<void> Publisher::start() {
   timeline_.emplace(base_ms);
   video_.emplace(heads[0].decode_time);
   audio_.emplace(heads[1].decode_time, heads[1].timescale);
-  writers_ = 2;
   spawn(loop_, "write video", write_track(shared_from_this(), TrackSide::video));
   spawn(loop_, "write audio", write_track(shared_from_this(), TrackSide::audio));
   spawn(loop_, "watch durable", watch_durable(shared_from_this()));
@@ -236,7 +235,8 @@ Task<void> Publisher::write_track(std::shared_ptr<Publisher> self, TrackSide sid
     const std::chrono::milliseconds pause = back_off.next();
     co_await sleep_for(pause);
   }
-  --self->writers_;
+  // Reports may go on for long; nothing of this track is needed any more.
+  if (Ring* ring = self->ring(side); ring != nullptr) ring->clear();
 }
 
 /// One connection's worth. @return false when the track is over.

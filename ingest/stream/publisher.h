@@ -52,8 +52,6 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   void stop();
 
   [[nodiscard]] const PublishGrant& grant() const { return grant_; }
-  /// True until the last writer has finished.
-  [[nodiscard]] bool busy() const { return writers_ > 0; }
 
  private:
   struct Head {
@@ -92,7 +90,6 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   Event changed_;  ///< a chunk was pushed, or stopping
   bool stopping_ = false;
   bool given_up_ = false;  ///< another holds the stream, or it has ended: nothing more is written
-  int writers_ = 0;
   TrackCounts counted_;
 };
 

@@ -28,6 +28,10 @@ void Ring::drop_front() {
   ++first_;
 }
 
+void Ring::clear() {
+  while (!chunks_.empty()) drop_front();
+}
+
 void Ring::trim(std::int64_t decode_time_durable) {
   std::size_t keep = 0;
   for (std::size_t i = 0; i < chunks_.size() && chunks_[i].decode_time <= decode_time_durable; ++i) {

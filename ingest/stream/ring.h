@@ -32,6 +32,8 @@ class Ring {
   /// Forgets what lies before the last key frame at or before `decode_time_durable`.
   void trim(std::int64_t decode_time_durable);
 
+  void clear();
+
   /// Chunks are numbered from 0; [first, end) are held.
   [[nodiscard]] std::uint64_t first() const { return first_; }
   [[nodiscard]] std::uint64_t end() const { return first_ + chunks_.size(); }

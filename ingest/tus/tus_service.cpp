@@ -194,22 +194,28 @@ Task<void> TusService::head(http::Exchange& exchange, UploadId upload) {
   if (!record) {
     response = std::move(record.error());
   } else {
-    const Result<std::int64_t> offset = co_await run_blocking([this, &record] { return store_.offset(*record); });
-    Result<void> whole;
-    // A full offset means "done" to clients: it is said only once the file is durable.
-    if (offset && *offset == record->bytes && record->state == UploadState::receiving && !locks_.locked(upload)) {
-      whole = co_await finish(*record);
-    }
-    if (!offset || !whole) {
-      response = refusal_of(offset ? whole.error() : offset.error());
-    } else {
-      const bool unfinished = *offset == record->bytes && record->state == UploadState::receiving;
-      response = progress(*record, unfinished ? *offset - 1 : *offset, 200);
-      response.fields.set("Upload-Length", std::to_string(record->bytes));
-      if (!record->metadata.empty()) response.fields.set("Upload-Metadata", record->metadata);
-    }
+    response = co_await state_of(exchange, upload, *record);
   }
   co_await exchange.respond(std::move(response));
+}
+
+/// A full offset means "done" to clients: it is said only once the file is durable. Until then one byte is missing.
+Task<http::Response> TusService::state_of(http::Exchange& exchange, UploadId upload, UploadRecord& record) {
+  Result<std::int64_t> offset = co_await run_blocking([this, &record] { return store_.offset(record); });
+  if (!offset) co_return refusal_of(offset.error());
+  if (*offset == record.bytes && record.state == UploadState::receiving) {
+    const std::unique_ptr<UploadLock> lock = co_await locks_.lock(upload, exchange);
+    if (lock) {
+      const Result<void> stored = co_await finish(record);
+      if (!stored) co_return refusal_of(stored.error());
+    } else {
+      *offset -= 1;
+    }
+  }
+  http::Response response = progress(record, *offset, 200);
+  response.fields.set("Upload-Length", std::to_string(record.bytes));
+  if (!record.metadata.empty()) response.fields.set("Upload-Metadata", record.metadata);
+  co_return response;
 }
 
 Task<void> TusService::patch(http::Exchange& exchange, UploadId upload) {

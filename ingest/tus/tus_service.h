@@ -45,6 +45,7 @@ class TusService {
   Task<void> patch(http::Exchange& exchange, UploadId upload);
   Task<void> terminate(http::Exchange& exchange, UploadId upload);
 
+  Task<http::Response> state_of(http::Exchange& exchange, UploadId upload, UploadRecord& record);
   /// The record, when the caller may touch it; otherwise the answer for the client.
   Task<std::expected<UploadRecord, http::Response>> admit(const http::RequestHead& head, UploadId upload);
   Task<http::Response> receive(http::Exchange& exchange, UploadRecord& record, UploadLock& lock, std::int64_t offset,

@@ -56,6 +56,13 @@ Result<void> UploadStore::prepare() {
   std::error_code error;
   std::filesystem::create_directories(folder_, error);
   if (error) return fail(Code::io, "cannot make " + folder_.string() + ":", error.message());
+  // What a kill left between two steps: bytes without a record, records that were not yet in place.
+  for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
+    const std::filesystem::path& path = entry.path();
+    const bool orphan = path.extension() == ".part" && !std::filesystem::exists(json(path.stem().string()));
+    std::error_code ignored;
+    if (orphan || path.extension() == ".new") std::filesystem::remove(path, ignored);
+  }
   return {};
 }
 
@@ -106,9 +113,13 @@ Result<std::int64_t> UploadStore::offset(const UploadRecord& record) {
   const std::optional<std::int64_t> size = size_of_file(part(record.upload));
   if (size) return std::min({*size, record.bytes, record.unchecked_from.value_or(record.bytes)});
   // Killed between the move into the object store and the note of it.
-  const auto object = objects_.open(upload_key(record.upload));
-  if (object && static_cast<std::int64_t>((*object)->size()) == record.bytes) return record.bytes;
+  if (is_stored(record)) return record.bytes;
   return fail(Code::not_found, "the upload's bytes are gone");
+}
+
+bool UploadStore::is_stored(const UploadRecord& record) const {
+  const auto object = objects_.open(upload_key(record.upload));
+  return object && static_cast<std::int64_t>((*object)->size()) == record.bytes;
 }
 
 Result<UploadFile> UploadStore::open(UploadId upload) {
@@ -122,7 +133,8 @@ Result<void> UploadStore::store(UploadRecord& record) {
   const std::filesystem::path file = part(record.upload);
   if (size_of_file(file)) {
     const Result<void> put = objects_.put_file_durable(upload_key(record.upload), file);
-    if (!put) return put.error().in("store upload", record.upload);
+    // Two that store the same upload at once: the file has gone where it belongs.
+    if (!put && !is_stored(record)) return put.error().in("store upload", record.upload);
   }
   record.state = UploadState::stored;
   return save(record);

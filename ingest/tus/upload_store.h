@@ -79,6 +79,7 @@ class UploadStore {
   [[nodiscard]] std::vector<UploadId> all() const;
 
  private:
+  [[nodiscard]] bool is_stored(const UploadRecord& record) const;
   [[nodiscard]] std::filesystem::path part(std::string_view upload) const {
     return folder_ / (std::string{upload} + ".part");
   }

@@ -94,3 +94,15 @@ TEST_CASE("uploads on disk: a broken record is an error, not an upload") {
   CHECK(shelf.store.load(shelf.upload).error().code == Code::malformed);
   CHECK(shelf.store.load(UploadId::random()).error().code == Code::not_found);
 }
+
+TEST_CASE("uploads on disk: bytes without a record and records not yet in place are removed at the start") {
+  Shelf shelf;
+  REQUIRE(shelf.store.create(shelf.record(5)).has_value());
+  const std::filesystem::path uploads = shelf.folder.path() / "uploads";
+  std::ofstream{uploads / "0000000000000000.part"} << "orphan";
+  std::ofstream{uploads / (shelf.upload.text() + ".json.new")} << "{";
+  REQUIRE(shelf.store.prepare().has_value());
+  CHECK_FALSE(std::filesystem::exists(uploads / "0000000000000000.part"));
+  CHECK_FALSE(std::filesystem::exists(uploads / (shelf.upload.text() + ".json.new")));
+  CHECK(shelf.store.load(shelf.upload).has_value());
+}
