@@ -1,6 +1,5 @@
 #include <boost/describe/class.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
+#include <cmath>
 #include <cstdio>
 #include <optional>
 #include <thread>
@@ -84,20 +83,17 @@ Outcome wait_for(const Instance& instance, const std::string& token, Outcome out
 }
 
 void print_json(const Outcome& outcome) {
-  const auto text_or_null = [](const std::string& text) -> boost::json::value {
-    if (text.empty()) return nullptr;
-    return boost::json::string(text);  // in braces it would be a list of one
-  };
-  boost::json::object object;
-  object["file"] = outcome.file;
-  object["video"] = text_or_null(outcome.video);
-  object["state"] = outcome.state;
-  object["kind"] = text_or_null(outcome.failure ? outcome.failure->kind : "");
-  object["reason"] = text_or_null(outcome.failure ? outcome.failure->reason : "");
-  object["seconds"] = static_cast<double>(static_cast<std::int64_t>(outcome.seconds * 1000)) / 1000;
-  object["hls"] = text_or_null(outcome.playable ? outcome.playable->hls : "");
-  object["dash"] = text_or_null(outcome.playable ? outcome.playable->dash : "");
-  std::printf("%s\n", boost::json::serialize(object).c_str());
+  const auto text_or_null = [](const std::string& text) { return text.empty() ? std::string{"null"} : json_write(text); };
+  const double milliseconds = std::round(outcome.seconds * 1000);
+  const std::string line = "{\"file\":" + json_write(outcome.file) +                                           //
+                           ",\"video\":" + text_or_null(outcome.video) +                                       //
+                           ",\"state\":" + json_write(outcome.state) +                                         //
+                           ",\"kind\":" + text_or_null(outcome.failure ? outcome.failure->kind : "") +         //
+                           ",\"reason\":" + text_or_null(outcome.failure ? outcome.failure->reason : "") +     //
+                           ",\"seconds\":" + json_write(milliseconds / 1000) +                                 //
+                           ",\"hls\":" + text_or_null(outcome.playable ? outcome.playable->hls : "") +         //
+                           ",\"dash\":" + text_or_null(outcome.playable ? outcome.playable->dash : "") + "}";
+  std::printf("%s\n", line.c_str());
   std::fflush(stdout);
 }
 
