@@ -96,7 +96,6 @@ LoopPool::LoopPool(std::size_t threads) : state_(std::make_unique<State>()) {
 
 LoopPool::~LoopPool() {
   stop(std::chrono::milliseconds{0});
-  blocking_pool().wait_idle();
   for (const auto& loop : state_->loops) loop->end();
 }
 
@@ -128,6 +127,7 @@ void LoopPool::stop(std::chrono::milliseconds deadline) {
   for (const auto& loop : state_->loops) loop->stop();
   for (std::thread& thread : state_->threads) thread.join();
   state_->threads.clear();
+  blocking_pool().wait_idle();  // work refers to the coroutines that wait for it, and to what those refer to
 }
 
 void spawn(const asio::any_io_executor& loop, std::string_view name, Task<void> task) {

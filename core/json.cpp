@@ -31,7 +31,8 @@ void write_number(std::string& out, double number) {
     return;
   }
   std::array<char, 32> text{};
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), number);
+  const double unsigned_zero = number == 0 ? 0 : number;  // "-0" would be read as a whole number, and lose its sign
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), unsigned_zero);
   out.append(text.data(), end.ptr);
 }
 

@@ -67,7 +67,7 @@ Task<ErrorCode> Connection::fill(std::size_t bytes) {
 Task<bool> Connection::read_head(Parser& parser, bool first) {
   stream_.reading_within(first ? core_->limits.header_deadline : core_->limits.keep_alive);
   idle_ = buffer_.size() == 0;
-  if (idle_ && core_->draining && !first) co_return false;
+  if (idle_ && core_->draining) co_return false;
   std::size_t head_bytes = 0;
   while (true) {
     if (buffer_.size() > 0) {

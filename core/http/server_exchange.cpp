@@ -55,7 +55,10 @@ Task<Result<ByteSpan>> ServerExchange::read_some() {
       ErrorCode error;
       buffer.consume(parser_.put(buffer.data(), error));
       if (error == beast::http::error::need_more || error == beast::http::error::need_buffer) break;
-      if (error) co_return fail(Code::malformed, "request body:", error.message());
+      if (error) {
+        read_failed_ = true;
+        co_return fail(Code::malformed, "request body:", error.message());
+      }
     }
     const std::size_t got = piece_.size() - body.size;
     if (got > 0 || parser_.is_done()) co_return ByteSpan{piece_}.first(got);
@@ -66,6 +69,7 @@ Task<Result<ByteSpan>> ServerExchange::read_some() {
     reading_ = false;
     connection_.stream_.reading_done();
     if (error) {
+      read_failed_ = true;
       if (connection_.stream_.read_expired()) co_return fail(Code::timeout, "request body: nothing came");
       co_return fail(Code::closed, "request body:", error.message());
     }
@@ -87,7 +91,7 @@ Task<Result<std::string>> ServerExchange::read_all(std::optional<std::uint64_t> 
 }
 
 bool ServerExchange::may_keep() const {
-  if (!parser_.get().keep_alive() || connection_.core_->draining || reading_) return false;
+  if (!parser_.get().keep_alive() || connection_.core_->draining || reading_ || read_failed_) return false;
   if (parser_.is_done()) return true;
   if (continue_due_) return false;  // the client may or may not send a body that was not asked for
   const auto left = parser_.content_length_remaining();

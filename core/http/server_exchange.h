@@ -47,6 +47,7 @@ class ServerExchange final : public Exchange {
   std::vector<std::byte> piece_;
   bool continue_due_ = false;  ///< Expect: 100-continue was asked, and no 100 sent yet
   bool reading_ = false;
+  bool read_failed_ = false;  ///< the body has no known end any more
   bool keep_ = false;
   unsigned status_ = 0;
   Body body_ = Body::none;

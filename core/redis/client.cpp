@@ -60,6 +60,9 @@ class ClientConnection : public Reconnecting {
     co_await waiting->timer.async_wait(kTuple);
     --waiting_;
     if (waiting->reply) co_return std::move(*waiting->reply);
+    if (std::chrono::steady_clock::now() < waiting->timer.expiry()) {
+      co_return fail(Code::closed, "redis: the caller no longer waits");  // its reply finds nobody, in its turn
+    }
     // Replies pair by order: a connection whose reply is late can't be used again.
     log_warning("redis is late, the connection is dropped", {{"command", arguments[0]}, {"timeout_ms", timeout_.count()}});
     drop(link);

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <future>
 
 #include "core/http/http.h"
@@ -137,6 +138,18 @@ TEST_CASE("redis: more waiting commands than the limit are refused at once") {
   }
   CHECK(set.command({"PING"}).error().code == Code::unavailable);
   for (auto& reply : replies) CHECK(reply.get().has_value());
+}
+
+TEST_CASE("redis: a caller that stops waiting costs nobody the connection") {
+  Set set;
+  REQUIRE(set.command({"CLIENT", "PAUSE", "100", "ALL"}).has_value());
+  run_on(set.loops, [](Set& s) -> Task<void> {
+    using namespace asio::experimental::awaitable_operators;
+    std::vector<std::string> set_words{"SET", "k", "1"};
+    co_await (s.client->command(std::move(set_words)) || sleep_for(1ms));
+  }(set));
+  CHECK(set.command({"GET", "k"}).value().text == "1");
+  CHECK(set.connections == 1);
 }
 
 TEST_CASE("redis: a server that is late is a timeout; the connection is dropped and made again") {

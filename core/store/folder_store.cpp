@@ -72,13 +72,15 @@ Result<void> make_folders(const fs::path& folder, bool durable) {
   return durable ? sync_folder(folder.parent_path()) : Result<void>{};
 }
 
-/// Gives a whole file its name.
+/// Gives a whole file its name. @error unsupported: another file system.
 Result<void> publish(const fs::path& from, const fs::path& to, bool durable) {
   for (int i = 0;; ++i) {
+    const bool last = i + 1 >= kRenameTries;
     const Result<void> made = make_folders(to.parent_path(), durable);
-    if (!made) return made;
-    if (::rename(from.c_str(), to.c_str()) == 0) break;
-    if (errno != ENOENT || i + 1 >= kRenameTries) return fail_errno("rename to", to.string());
+    if (!made && (last || made.error().code != Code::not_found)) return made;
+    if (made && ::rename(from.c_str(), to.c_str()) == 0) break;
+    if (made && errno == EXDEV) return fail(Code::unsupported, "rename to another file system:", to.string());
+    if (made && (last || errno != ENOENT)) return fail_errno("rename to", to.string());
   }
   return durable ? sync_folder(to.parent_path()) : Result<void>{};
 }
@@ -179,10 +181,8 @@ class FolderStore final : public ObjectStore {
     const Descriptor fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
     if (!fd.good()) return fail_errno("open", file.string());
     if (::fsync(fd.get()) != 0) return fail_errno("sync", file.string());
-    Result<void> made = make_folders(target->parent_path(), true);
-    if (!made) return made;
-    if (::rename(file.c_str(), target->c_str()) == 0) return sync_folder(target->parent_path());
-    if (errno != EXDEV) return fail_errno("rename to", target->string());
+    const Result<void> moved = publish(file, *target, true);
+    if (moved || moved.error().code != Code::unsupported) return moved;
 
     Result<TemporaryFile> copy = TemporaryFile::create(temporary_);
     if (!copy) return pass(copy);
@@ -195,9 +195,9 @@ class FolderStore final : public ObjectStore {
       const Result<void> written = copy->append(ByteSpan{piece}.first(static_cast<std::size_t>(got)));
       if (!written) return written;
     }
-    const Result<void> published = copy->publish_as(*target, true);
-    if (published) ::unlink(file.c_str());
-    return published;
+    const Result<void> copied = copy->publish_as(*target, true);
+    if (copied) ::unlink(file.c_str());
+    return copied;
   }
 
   Result<std::unique_ptr<ObjectWriter>> create(std::string_view key) override {
