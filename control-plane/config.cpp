@@ -28,7 +28,8 @@ void read_config(ConfigReader& reader, Config& config) {
                "cores that a worker has, for choosing live rungs; 0: as many as here")
       .integer("live_jobs_per_worker", config.live_jobs_per_worker, 1, 64,
                "live streams that one worker encodes at once")
-      .integer("live_keep_h", config.live_keep_h, 1, 8760, "hours that an ended live stream can still be watched")
+      .integer("live_keep_min", config.live_keep_min, 1, 525'600,
+               "minutes that an ended live stream can still be watched (the packager's ended_keep_s too)")
       .boolean("creators_by_default", config.creators_by_default, "who signs up may upload and go live");
 }
 

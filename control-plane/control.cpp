@@ -105,7 +105,7 @@ VodLimits Control::vod_limits() const {
 }
 
 LiveRules Control::live_rules() {
-  return {.keep_ms = config.live_keep_h * 3'600'000, .resting_s = [this](UserId user) { return resting_s(user); }};
+  return {.keep_ms = config.live_keep_min * 60'000, .resting_s = [this](UserId user) { return resting_s(user); }};
 }
 
 LiveFarm Control::farm(std::int64_t live_jobs) const {

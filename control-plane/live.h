@@ -90,7 +90,7 @@ struct LiveFarm {
 };
 
 struct LiveRules {
-  std::int64_t keep_ms = 24 * 3'600'000;  ///< media of an ended stream
+  std::int64_t keep_ms = 600'000;  ///< media of an ended stream
   /// Seconds that a user's key still rests after they ended a broadcast on the site.
   std::function<std::int64_t(UserId)> resting_s;
 };

@@ -66,7 +66,7 @@ TEST_CASE("a broadcast from key to end, as its owner and viewers see it") {
   CHECK(house.packager->heard() == std::vector<std::string>{"POST /streams/" + stream + "/end"});
   house.pass_ms(kRestAfterEndMs);
   CHECK(house.internal("POST", "/publish", publish_body(key)).status == 200);
-  house.pass_ms(24 * 3'600'000);
+  house.pass_ms(600'000);
   house.errands();
   CHECK(house.packager->heard() == std::vector<std::string>{"DELETE /streams/" + stream});
   CHECK(checked_at(anybody, "GET", "/lives/{stream}", "/lives/" + stream).status == 404);
