@@ -167,6 +167,7 @@ Result<Outcome<std::string>> report_source(sql::Session& session, StreamId id, c
 Result<StreamAction> stream_heartbeat(sql::Session& session, StreamId id, const StreamHeartbeat& beat,
                                       const IngestNode& node, const LiveRules& rules, std::int64_t now) {
   StreamsStore streams{session};
+  const bool publishing = beat.state == "publishing";
   auto stream = streams.by_id(id);
   if (!stream) return pass(stream);
   if (*stream && (*stream)->state == StreamState::ended) return StreamAction::end;
@@ -191,12 +192,12 @@ Result<StreamAction> stream_heartbeat(sql::Session& session, StreamId id, const 
       if (auto ended = end_stream(session, (*other)->id, rules, now); !ended) return pass(ended);
     }
     if (auto taken = adopt(session, id, beat, owner, node, now); !taken) return pass(taken);
-  } else if (beat.epoch > (*stream)->epoch || (*stream)->node != node.text()) {
+  } else if (beat.epoch > (*stream)->epoch || (publishing && (*stream)->node != node.text())) {
     if (auto held = streams.set_holder(id, node.text(), beat.epoch, now); !held) return pass(held);
   }
 
   const bool sent = *stream && (*stream)->plan_sent;
-  const Result<void> noted = beat.state == "interrupted"
+  const Result<void> noted = !publishing
                                  ? streams.set_state(id, StreamState::interrupted)
                                  : streams.set_heard(id, now, sent ? StreamState::live : StreamState::starting);
   if (!noted) return pass(noted);

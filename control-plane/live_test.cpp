@@ -136,6 +136,19 @@ TEST_CASE("heartbeat: a stream that was accepted while we were down is taken in,
   });
 }
 
+TEST_CASE("heartbeat: an ingest that was restarted tells of publishers that it lost, which gives them no more time") {
+  on_each_engine([](Stage& stage) {
+    const auto first = stage.publish_at(kNow, stage.ingest);
+    stage.ingest = IngestNode{"unix"};
+    CHECK(stage.beat(first->stream, 1, "interrupted", kNow + 3000) == StreamAction::go);
+    CHECK(stage.stream(first->stream).state == StreamState::interrupted);
+    CHECK(stage.stream(first->stream).heard == kNow);
+    CHECK(stage.publish_at(kNow + 4000, stage.ingest)->epoch == 2);
+    CHECK(stage.beat(first->stream, 1, "interrupted", kNow + 5000) == StreamAction::end);
+    CHECK(stage.stream(first->stream).state == StreamState::starting);
+  });
+}
+
 TEST_CASE("source: the plan is made once, queues one job, and a lost publisher can't change it") {
   on_each_engine([](Stage& stage) {
     const auto first = stage.publish_at(kNow, stage.ingest);
