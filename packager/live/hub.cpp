@@ -86,6 +86,7 @@ Task<void> Hub::drain(std::chrono::milliseconds deadline) {
   for (const auto& shard : shards_) {
     const auto settle_all = [](Shard& on, std::chrono::milliseconds limit) -> Task<bool> {
       std::vector<std::shared_ptr<LiveStream>> streams;
+      streams.reserve(on.streams.size());
       for (const auto& [id, stream] : on.streams) streams.push_back(stream);
       for (const auto& stream : streams) stream->send_writers_away();
       for (const auto& stream : streams) co_await stream->settle(limit);

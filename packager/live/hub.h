@@ -49,7 +49,7 @@ class Hub {
 
  private:
   struct Shard {
-    explicit Shard(asio::any_io_executor on) : loop(on), changed(on) {}
+    explicit Shard(const asio::any_io_executor& on) : loop(on), changed(on) {}
     asio::any_io_executor loop;
     std::unordered_map<StreamId, std::shared_ptr<LiveStream>> streams;
     std::unordered_set<StreamId> removed;

@@ -146,6 +146,7 @@ TEST_CASE("a writer that comes back with its epoch replaces its own dead connect
   wait_until(origin, [&origin] { return has(head_of(origin, "v360"), R"("decode_time":15000,)"); });
   Put again(origin, "v360", 2, false, kVideo);
   again.write(kVideo.frames(0, 8));
+  wait_until(origin, [&origin] { return has(head_of(origin, "v360"), R"("decode_time":24000,)"); });
   CHECK(first.finish().status == 409);
   CHECK(again.finish().status == 200);
   CHECK(has(head_of(origin, "v360"), R"("decode_time":24000,)"));
@@ -324,6 +325,21 @@ TEST_CASE("with a full disk a live goes on from memory, and health says why") {
   wait_for(origin, kLive + "/src-v.m3u8", "1-2.m4s");
   CHECK(origin.health().empty());
   CHECK(has(head_of(origin, "src-v"), R"("decode_time_durable":540000)"));
+}
+
+TEST_CASE("a full disk is not asked in a tight loop while segments wait for a slow rung") {
+  MemoryStore store;
+  Origin origin(store);
+  set_plan(origin, {"src-v", "v360"});
+  store.fail_with(Error{Code::no_space, "disk full"});
+  Put video(origin, "src-v", 1, true, kVideo);
+  Put rung(origin, "v360", 1, false, kVideo);
+  rung.write(kVideo.frames(0, 10));
+  video.write(kVideo.frames(0, 130));
+  wait_until(origin, [&origin] { return !origin.health().empty(); });
+  const std::size_t before = store.writes();
+  wait_until(origin, [&] { return store.writes() > before; });  // tried again all the same
+  CHECK(store.writes() <= before + 20);
 }
 
 TEST_CASE("with no plan the source is published alone after five seconds") {

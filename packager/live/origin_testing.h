@@ -29,6 +29,10 @@ class MemoryStore : public ObjectStore {
     const std::scoped_lock lock{mutex_};
     failure_ = std::move(error);
   }
+  [[nodiscard]] std::size_t writes() const {
+    const std::scoped_lock lock{mutex_};
+    return writes_;
+  }
   [[nodiscard]] std::vector<std::string> keys() const {
     const std::scoped_lock lock{mutex_};
     std::vector<std::string> all;
@@ -39,6 +43,7 @@ class MemoryStore : public ObjectStore {
   Result<void> put(std::string_view key, ByteSpan bytes) override {
     const std::scoped_lock lock{mutex_};
     REQUIRE(is_key(key));
+    ++writes_;
     if (failure_) return std::unexpected<Error>{*failure_};
     objects_[std::string{key}] = Bytes{bytes.begin(), bytes.end()};
     return {};
@@ -80,6 +85,7 @@ class MemoryStore : public ObjectStore {
   mutable std::mutex mutex_;
   std::map<std::string, Bytes> objects_;
   std::optional<Error> failure_;
+  std::size_t writes_ = 0;
 };
 
 /// Hands one store on to a Node without giving it away.
@@ -127,6 +133,7 @@ class Origin {
     node_.loops->stop(std::chrono::milliseconds{0});
     server_.reset();
     tcp_.reset();
+    node_.loops.reset();  // waits for what runs on the disk pool: it uses the store
   }
   Origin(const Origin&) = delete;
   Origin& operator=(const Origin&) = delete;

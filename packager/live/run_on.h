@@ -18,7 +18,7 @@ Task<T> run_task_on(asio::any_io_executor loop, Task<T> task) {
     result.emplace(co_await std::move(carried));
   };
   Task<void> hop = carry(std::move(task), out);
-  co_await asio::co_spawn(std::move(loop), std::move(hop), asio::use_awaitable);
+  co_await asio::co_spawn(loop, std::move(hop), asio::use_awaitable);
   co_return std::move(*out);
 }
 

@@ -15,7 +15,7 @@ Instant instant_now() { return std::chrono::steady_clock::now(); }
 
 }  // namespace
 
-LiveStream::LiveStream(StreamId id, asio::any_io_executor loop, LiveContext& context)
+LiveStream::LiveStream(StreamId id, const asio::any_io_executor& loop, LiveContext& context)
     : id_(id),
       loop_(loop),
       context_(context),

@@ -32,7 +32,7 @@ struct Writer {
 
 class LiveStream : public std::enable_shared_from_this<LiveStream> {
  public:
-  LiveStream(StreamId id, asio::any_io_executor loop, LiveContext& context);
+  LiveStream(StreamId id, const asio::any_io_executor& loop, LiveContext& context);
 
   [[nodiscard]] const StreamId& id() const { return id_; }
   [[nodiscard]] const asio::any_io_executor& loop() const { return loop_; }

@@ -8,6 +8,13 @@
 #include "packager/live/stream.h"
 
 namespace ribalta::packager {
+namespace {
+
+/// After a write that failed: a full disk is asked twice a second, and a live still goes on with that delay at most.
+constexpr std::chrono::milliseconds kStoreRetry{500};
+constexpr std::chrono::milliseconds kRemovalPoll{10};
+
+}  // namespace
 
 bool LiveStream::pass_due() const {
   if (dirty_ || window_.ready() > window_.announced()) return true;
@@ -43,6 +50,7 @@ Task<void> LiveStream::store_passes(std::shared_ptr<LiveStream> stream) {
     stream->storing_ = false;
     if (stream->removed_) break;
     stream->after_job(*job, ready, ending);
+    if (job->error) co_await sleep_for(kStoreRetry);  // what could not be stored is due at once: not in a tight loop
   }
 }
 
@@ -164,6 +172,7 @@ Task<void> LiveStream::remove() {
   ObjectStore* store = &context_.store;
   std::string prefix = "live/" + id_.text() + "/";
   auto work = [store, prefix] { return store->remove_all(prefix); };
+  while (storing_) co_await sleep_for(kRemovalPoll);  // a pass on its way would bring objects back
   const Result<void> removed = co_await run_blocking(std::move(work));
   if (!removed) log_warning("objects of a stream stay behind", {{"stream", id_.view()}, {"error", removed.error()}});
 }
@@ -242,6 +251,7 @@ Result<void> LiveStream::restore(const StreamRecord& record) {
   restored.first_listed = record.media_sequence;
   restored.period_epoch = Epoch{record.period_epoch};
   std::vector<std::vector<SharedInit>> inits;
+  inits.reserve(record.plan.video.size() + record.plan.audio.size());
   const auto inits_of = [this](const std::string& name) {
     const TrackState* track = find(name);
     return track == nullptr ? std::vector<SharedInit>{} : track->buffer.inits();
