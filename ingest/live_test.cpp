@@ -66,7 +66,7 @@ TEST_CASE("live: FFmpeg's picture and sound arrive whole on one timeline, with a
   const std::vector<FakeCall> reports = house.control.calls("/source");
   REQUIRE(reports.size() == 1);
   CHECK(reports[0].body.find("\"passthrough\":true") != std::string::npos);
-  CHECK(reports[0].body.find("\"fps\":3") != std::string::npos);
+  CHECK(reports[0].body.find("\"fps\":30") != std::string::npos);
   CHECK(reports[0].body.find("\"keyframe_interval_ms\":1000") != std::string::npos);
   CHECK(reports[0].body.find("mp4a.40.2") != std::string::npos);
   for (const FakeCall& call : house.control.calls("")) {

@@ -23,43 +23,45 @@ Door::Door(LoopPool& loops, const IngestConfig& config, DoorContext context)
 
 Result<std::unique_ptr<Door>> Door::open(LoopPool& loops, const IngestConfig& config, DoorContext context) {
   std::unique_ptr<Door> door{new Door{loops, config, context}};
-  const Result<void> bound = door->bind(door->rtmp_, config.rtmp_address, config.rtmp_port);
-  if (!bound) return bound.error().in("RTMP");
-  spawn(loops.loop(0), "accept RTMP", door->accept(*door->rtmp_, false));
+  Result<Listener> rtmp = door->listen(config.rtmp_address, config.rtmp_port, false);
+  if (!rtmp) return rtmp.error().in("RTMP");
+  door->rtmp_ = std::move(*rtmp);
   if (!config.tls_cert.empty()) {
     Result<std::unique_ptr<TlsContext>> tls = TlsContext::open(config.tls_cert, config.tls_key);
     if (!tls) return tls.error().in("RTMPS");
     door->tls_ = std::move(*tls);
-    const Result<void> bound_tls = door->bind(door->rtmps_, config.rtmp_address, config.rtmps_port);
-    if (!bound_tls) return bound_tls.error().in("RTMPS");
-    spawn(loops.loop(0), "accept RTMPS", door->accept(*door->rtmps_, true));
+    Result<Listener> rtmps = door->listen(config.rtmp_address, config.rtmps_port, true);
+    if (!rtmps) return rtmps.error().in("RTMPS");
+    door->rtmps_ = std::move(*rtmps);
   }
   return door;
 }
 
-Result<void> Door::bind(std::optional<Acceptor>& acceptor, const std::string& address, std::uint16_t port) {
+Result<Door::Listener> Door::listen(const std::string& address, std::uint16_t port, bool tls) {
   ErrorCode error;
   const asio::ip::address parsed = asio::ip::make_address(address, error);
   if (error) return fail(Code::io, "not an address to listen on:", address);
   const asio::ip::tcp::endpoint endpoint{parsed, port};
-  acceptor.emplace(loops_.loop(0));
+  auto acceptor = std::make_shared<Acceptor>(loops_.loop(0));
   acceptor->open(endpoint.protocol(), error);
   if (!error) acceptor->set_option(asio::socket_base::reuse_address{true}, error);
   if (!error) acceptor->bind(endpoint, error);
   if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
-  if (!error) return {};
-  const Code code = error == asio::error::address_in_use ? Code::conflict : Code::io;
-  return fail(code, "port " + std::to_string(port) + ":", error.message());
+  const std::uint16_t bound = error ? std::uint16_t{0} : acceptor->local_endpoint(error).port();
+  if (error) {
+    const Code code = error == asio::error::address_in_use ? Code::conflict : Code::io;
+    return fail(code, "port " + std::to_string(port) + ":", error.message());
+  }
+  Listener listener{acceptor, bound};
+  spawn(loops_.loop(0), tls ? "accept RTMPS" : "accept RTMP", accept(std::move(acceptor), tls));
+  return listener;
 }
 
-std::uint16_t Door::rtmp_port() const { return rtmp_->local_endpoint().port(); }
-std::uint16_t Door::rtmps_port() const { return rtmps_ ? rtmps_->local_endpoint().port() : std::uint16_t{0}; }
-
-Task<void> Door::accept(Acceptor& acceptor, bool tls) {
+Task<void> Door::accept(std::shared_ptr<Acceptor> acceptor, bool tls) {
   while (!draining_) {
     const asio::any_io_executor loop = loops_.loop(next_loop_++);
     TcpSocket socket{loop};
-    const auto [error] = co_await acceptor.async_accept(socket, kTuple);
+    const auto [error] = co_await acceptor->async_accept(socket, kTuple);
     if (draining_ || error == asio::error::operation_aborted) break;
     if (error) {
       log_warning("accept failed", {{"reason", error.message()}});
@@ -91,8 +93,9 @@ Task<void> Door::drain(std::chrono::milliseconds deadline) {
   const auto until = std::chrono::steady_clock::now() + deadline;
   draining_ = true;
   ErrorCode ignored;
-  rtmp_->close(ignored);
-  if (rtmps_) rtmps_->close(ignored);
+  for (const Listener* listener : {&rtmp_, &rtmps_}) {
+    if (const auto acceptor = listener->acceptor.lock()) acceptor->close(ignored);
+  }
   for (const std::shared_ptr<Connection>& connection : context_.registry.all()) {
     asio::post(connection->loop(),
                [connection] { connection->end("The server restarts; the stream goes on when you reconnect."); });

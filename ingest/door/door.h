@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "core/async.h"
@@ -22,9 +21,9 @@ class Door {
   /// threads. @error conflict: a port is taken; io: the address or the certificate.
   static Result<std::unique_ptr<Door>> open(LoopPool& loops, const IngestConfig& config, DoorContext context);
 
-  [[nodiscard]] std::uint16_t rtmp_port() const;
+  [[nodiscard]] std::uint16_t rtmp_port() const { return rtmp_.port; }
   /// 0 without a certificate.
-  [[nodiscard]] std::uint16_t rtmps_port() const;
+  [[nodiscard]] std::uint16_t rtmps_port() const { return rtmps_.port; }
   [[nodiscard]] std::size_t connections() const { return counts_.size(); }
   /// No new connections; publishers are told and closed. Returns when all are gone, or after `deadline`. On loop 0.
   Task<void> drain(std::chrono::milliseconds deadline);
@@ -33,16 +32,22 @@ class Door {
   using Acceptor = asio::ip::tcp::acceptor;
 
   Door(LoopPool& loops, const IngestConfig& config, DoorContext context);
-  Result<void> bind(std::optional<Acceptor>& acceptor, const std::string& address, std::uint16_t port);
-  Task<void> accept(Acceptor& acceptor, bool tls);
+  /// The acceptor belongs to the coroutine that accepts, and so goes with its loop, whichever of loops and door goes
+  /// first.
+  struct Listener {
+    std::weak_ptr<Acceptor> acceptor;
+    std::uint16_t port = 0;
+  };
+  Result<Listener> listen(const std::string& address, std::uint16_t port, bool tls);
+  Task<void> accept(std::shared_ptr<Acceptor> acceptor, bool tls);
   Task<void> serve(std::shared_ptr<Connection> connection, std::string address);
 
   LoopPool& loops_;
   DoorContext context_;
   ConnectionCounts counts_;
   std::unique_ptr<TlsContext> tls_;
-  std::optional<Acceptor> rtmp_;
-  std::optional<Acceptor> rtmps_;
+  Listener rtmp_;
+  Listener rtmps_;
   std::size_t next_loop_ = 0;
   bool draining_ = false;
 };

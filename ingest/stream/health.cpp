@@ -16,7 +16,8 @@ constexpr std::size_t kWarningsMax = 8;
 constexpr std::size_t kFramesMax = 8192;  ///< in the window: 10 s of 240 fps video and audio; older ones go first
 constexpr std::size_t kKeyIntervalsKept = 4;
 constexpr std::int64_t kTrackMissingMs = 10'000;
-constexpr std::array<double, 12> kCommonRates{10, 12, 15, 20, 23.976, 24, 25, 29.97, 30, 50, 59.94, 60};
+/// In the order in which they are preferred.
+constexpr std::array<double, 12> kCommonRates{30, 60, 25, 50, 24, 15, 20, 10, 12, 29.97, 59.94, 23.976};
 
 std::string seconds(std::int64_t ms) {
   char text[32];
@@ -89,10 +90,14 @@ double Meter::fps() const {
     last = frame.decode_time;
   }
   if (count < 2 || last <= first) return 0;
-  const double fps = static_cast<double>(count - 1) * kVideoTimescale / static_cast<double>(last - first);
-  const auto apart = [fps](double rate) { return std::abs(rate - fps); };
-  const double nearest = *std::ranges::min_element(kCommonRates, {}, apart);
-  return apart(nearest) < nearest * 0.002 ? nearest : std::round(fps * 1000) / 1000;
+  const double span_ms = static_cast<double>(last - first) * 1000 / kVideoTimescale;
+  const double fps = static_cast<double>(count - 1) * 1000 / span_ms;
+  // Both ends are rounded to a millisecond. Within that, a whole rate is likelier than 1000/1001 of it.
+  const double unsure = fps * std::max(0.0005, 1.5 / span_ms);
+  for (const double rate : kCommonRates) {
+    if (std::abs(rate - fps) <= unsure) return rate;
+  }
+  return std::round(fps * 1000) / 1000;
 }
 
 /// Bits a second over the arrival window.

@@ -103,6 +103,18 @@ TEST_CASE("health: common frame rates are named as such though timestamps are wh
   }
 }
 
+TEST_CASE("health: a second of 30 fps is not taken for 29.97 though its ends are rounded") {
+  const media::TrackConfig config = video_config();
+  for (const std::int64_t off_ms : {-1, 0, 1}) {
+    Meter meter;
+    for (int i = 0; i <= 30; ++i) {
+      const std::int64_t time_ms = std::int64_t{i} * 1000 / 30 + (i == 30 ? off_ms : 0);
+      meter.on_video({time_ms * 90, 1000, i % 30 == 0, false}, time_ms);
+    }
+    CHECK(meter.report(&config, nullptr).video->fps == 30.0);
+  }
+}
+
 TEST_CASE("health: a good stream has no warnings") {
   Meter meter;
   feed(meter, 300, 60);

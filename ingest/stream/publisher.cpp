@@ -345,9 +345,12 @@ Task<void> Publisher::report_source(std::shared_ptr<Publisher> self) {
     const Result<http::Response> answer =
         co_await self->context_.rooms.control("POST", std::move(target), std::move(copy));
     if (answer && answer->status == 200) break;
+    // 404: it was down when the publish began, and the next heartbeat introduces the stream. Other refusals stay.
+    const bool refused = answer && answer->status < 500 && answer->status != 404;
     log_warning("the control plane does not take the source report",
                 {{"stream", self->grant_.stream.view()},
                  {"reason", answer ? std::to_string(answer->status) + " " + answer->body : answer.error().message}});
+    if (refused) break;
     const std::chrono::milliseconds pause = back_off.next();
     co_await sleep_for(pause);
   }
