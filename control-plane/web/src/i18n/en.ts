@@ -169,7 +169,7 @@ export const en = {
   'failure.no-samples': 'The file describes a video, but holds none of it.',
   'failure.still-image': 'This is a single picture, not a video.',
   'failure.limits': 'The file is beyond what this site accepts.',
-  'failure.worker': 'Our side failed three times. Your file is fine and still here: process it again.',
+  'failure.worker': 'Our side failed three times. Your file is still here.',
   'failure.upload-expired': 'The upload stopped half-way and was not continued in time.',
   'failure.todo.replace': 'Export it again from your camera or editor, and choose that file.',
   'failure.todo.retry': 'You can process it again.',

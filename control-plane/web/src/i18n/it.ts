@@ -171,7 +171,7 @@ export const it: Record<keyof typeof en, string> = {
   'failure.no-samples': 'Il file descrive un video, ma non ne contiene nulla.',
   'failure.still-image': 'Questa è un’immagine sola, non un video.',
   'failure.limits': 'Il file va oltre quello che questo sito accetta.',
-  'failure.worker': 'Per tre volte il problema è stato nostro. Il tuo file è a posto ed è ancora qui: preparalo di nuovo.',
+  'failure.worker': 'Per tre volte il problema è stato nostro. Il tuo file è ancora qui.',
   'failure.upload-expired': 'Il caricamento si è fermato a metà e non è stato ripreso in tempo.',
   'failure.todo.replace': 'Esportalo di nuovo dalla fotocamera o dal programma di montaggio e scegli quel file.',
   'failure.todo.retry': 'Puoi prepararlo di nuovo.',

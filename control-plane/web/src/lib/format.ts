@@ -50,14 +50,14 @@ const steps: [Intl.RelativeTimeFormatUnit, number][] = [
   ['minute', 60],
 ];
 
-/** "3 hours ago", "yesterday"; under a minute "now". */
+/** "3 hours ago", "yesterday"; under a minute "just now". */
 export function ago(then: string, now: number, language: string): string {
   const seconds = Math.max(0, (now - Date.parse(then)) / 1000);
   const format = new Intl.RelativeTimeFormat(language, { numeric: 'auto' });
   for (const [unit, size] of steps) {
     if (seconds >= size) return format.format(-Math.floor(seconds / size), unit);
   }
-  return format.format(0, 'second');
+  return language.startsWith('en') ? 'just now' : format.format(0, 'second');
 }
 
 /** 95 → "2 min": what remains, rounded up so that it is not promised too early. */

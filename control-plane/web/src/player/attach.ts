@@ -62,7 +62,7 @@ export function attach(video: HTMLVideoElement, url: string, options: Options): 
   return {
     fill() {
       filled = true;
-      if (hls) hls.config.maxBufferLength = forwardS;
+      if (hls) Object.assign(hls.config, ahead(true));
     },
     destroy() {
       over = true;
@@ -74,13 +74,18 @@ export function attach(video: HTMLVideoElement, url: string, options: Options): 
 
 function clipConfig(filled: boolean): Partial<HlsConfig> {
   return {
-    maxBufferLength: filled ? forwardS : beginningS,
-    maxMaxBufferLength: 60,
-    maxBufferSize: forwardBytes,
+    ...ahead(filled),
     backBufferLength: backS,
     capLevelToPlayerSize: true,
     ...(bandwidth ? { abrEwmaDefaultEstimate: bandwidth } : {}),
   };
+}
+
+/** How much is fetched ahead. hls.js takes the larger of the length and what fits in the size, up to the second length. */
+function ahead(filled: boolean): Partial<HlsConfig> {
+  return filled
+    ? { maxBufferLength: forwardS, maxMaxBufferLength: 60, maxBufferSize: forwardBytes }
+    : { maxBufferLength: beginningS, maxMaxBufferLength: beginningS, maxBufferSize: 0 };
 }
 
 function liveConfig(): Partial<HlsConfig> {
