@@ -252,7 +252,7 @@ std::int64_t video_ticks(std::int64_t pts, AVRational time_base) {
   const std::int64_t ticks = av_rescale_q(pts, time_base, kVideoTimeBase);
   // Beyond a century of 90 kHz somebody made the number up.
   constexpr std::int64_t kTicksMax = std::int64_t{90'000} * 3600 * 24 * 36'500;
-  return std::abs(ticks) > kTicksMax ? AV_NOPTS_VALUE : ticks;
+  return ticks < -kTicksMax || ticks > kTicksMax ? AV_NOPTS_VALUE : ticks;
 }
 
 Orientation orientation_of(const std::int32_t matrix[9]) {

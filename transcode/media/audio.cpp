@@ -118,8 +118,10 @@ Result<void> AudioEncoder::build(const AVFrame& frame) {
   graph_->nb_threads = 1;
   char gain[32];
   std::snprintf(gain, sizeof gain, "%.2f", gain_db_);
-  // A second graph goes on where the encoder is; frames' times do the rest.
-  const std::string filters = "aresample=48000:async=1:min_hard_comp=0.05:first_pts=" + std::to_string(samples_in_) +
+  // A second graph goes on where the encoder is; frames' times do the rest. first_pts counts in samples of the input,
+  // whatever its documentation says (libswresample 4.7).
+  const std::int64_t first = av_rescale(samples_in_, frame.sample_rate, kAudioRate);
+  const std::string filters = "aresample=48000:async=1:min_hard_comp=0.05:first_pts=" + std::to_string(first) +
                               ",aformat=sample_fmts=fltp:sample_rates=48000:channel_layouts=stereo,volume=" + gain +
                               "dB,asetnsamples=n=1024:p=1";
   const Result<Ends> ends = build_chain(*graph_, source_arguments(frame), filters);

@@ -236,7 +236,11 @@ Result<void> LivePipeline::on_audio_sample(const media::Sample& sample) {
   const Result<Packet> packet = packet_of(sample);
   if (!packet) return pass(packet);
   return sound_->decode(packet->get(), [&](Frame frame) {
-    const std::int64_t time = frame->pts == AV_NOPTS_VALUE ? AV_NOPTS_VALUE : av_rescale_q(frame->pts, audio_base_, kVideoTimeBase);
+    if (frame->pts == AV_NOPTS_VALUE) return Result<void>{};
+    // The filter cuts the first frame exactly; what lies wholly before must not reach it.
+    const std::int64_t ends = av_rescale_q(frame->pts + frame->nb_samples, audio_base_, {1, kAudioRate});
+    if (ends <= *audio_begin_) return Result<void>{};
+    const std::int64_t time = av_rescale_q(frame->pts, audio_base_, kVideoTimeBase);
     return audio_encoder_->push(std::move(frame), time, on_audio);
   });
 }
