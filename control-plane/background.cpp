@@ -33,7 +33,16 @@ std::string purge_tag(VideoId video) { return "video:" + video.text(); }
 }  // namespace
 
 Background::Background(std::shared_ptr<Control> control)
-    : control_(std::move(control)), woken_(control_->node.loops->loop(0)) {}
+    : control_(std::move(control)),
+      woken_(control_->node.loops->loop(0)),
+      queued_live_(control_->node.metrics.gauge("ribalta_control_jobs_queued", "Jobs that wait for a worker",
+                                                {{"kind", "live"}})),
+      queued_vod_(control_->node.metrics.gauge("ribalta_control_jobs_queued", "Jobs that wait for a worker",
+                                               {{"kind", "vod"}})),
+      errands_failed_(control_->node.metrics.counter("ribalta_control_errands_failed_total",
+                                                     "Attempts to tell another room that did not succeed")),
+      swept_(control_->node.metrics.counter("ribalta_control_swept_total",
+                                            "Streams, leases and drafts taken up by a sweep")) {}
 
 void Background::start() {
   const auto loop_0 = control_->node.loops->loop(0);
@@ -62,6 +71,7 @@ void Background::stop() {
 Task<void> Background::loop() {
   const std::shared_ptr<Background> self = shared_from_this();
   std::int64_t swept_ms = 0;
+  bool woken = true;
   while (!stopping_) {
     const std::uint64_t seen = woken_.version();
     const std::int64_t now = control_->now_ms();
@@ -69,7 +79,7 @@ Task<void> Background::loop() {
       swept_ms = now;
       co_await sweep();
     }
-    co_await ring();
+    co_await ring(woken);
     const std::size_t room = kErrandsAtOnce - running_.size();
     if (room > 0) {
       auto due = co_await control_->read([now](sql::Session& session) { return ErrandsStore{session}.due(now, 64); });
@@ -81,7 +91,7 @@ Task<void> Background::loop() {
         }
       }
     }
-    co_await woken_.wait(seen, kTick);
+    woken = co_await woken_.wait(seen, kTick);
   }
 }
 
@@ -98,6 +108,7 @@ Task<void> Background::take(Errand errand) {
     return succeeded ? errands.succeeded(errand) : errands.failed(errand, reason, now + wait);
   });
   if (!noted) log_warning("an errand's end can't be noted", {{"errand", name_of(errand)}, {"error", noted.error()}});
+  if (!done) errands_failed_.add();
   if (!done && (errand.attempts == 0 || errand.attempts % 10 == 0)) {
     log_warning("an errand failed and will be tried again",
                 {{"errand", name_of(errand)}, {"attempt", errand.attempts + 1}, {"error", done.error()}});
@@ -273,6 +284,7 @@ Task<void> Background::sweep() {
           return sweep_streams(session, rules, now);
         });
     if (!swept) log_warning("sweeping failed", {{"error", swept.error()}});
+    if (swept) swept_.add(static_cast<double>(*swept));
   }
   if (now - swept_sessions_ms_ < kSessionsEveryMs) co_return;
   swept_sessions_ms_ = now;
@@ -281,7 +293,7 @@ Task<void> Background::sweep() {
   if (!removed) log_warning("sessions can't be expired", {{"error", removed.error()}});
 }
 
-Task<void> Background::ring() {
+Task<void> Background::ring(bool woken) {
   const std::int64_t now = control_->now_ms();
   struct Due {
     std::int64_t live = 0;
@@ -295,13 +307,9 @@ Task<void> Background::ring() {
     return Due{*live, *vod};
   });
   if (!due) co_return;
-  const std::int64_t waiting = due->live * 1'000'000 + due->vod;
-  if (waiting == 0) {
-    waiting_ = 0;
-    co_return;
-  }
-  if (waiting == waiting_ && now - rung_ms_ < kRingAgainMs) co_return;
-  waiting_ = waiting;
+  queued_live_.set(static_cast<double>(due->live));
+  queued_vod_.set(static_cast<double>(due->vod));
+  if (due->live + due->vod == 0 || (!woken && now - rung_ms_ < kRingAgainMs)) co_return;
   rung_ms_ = now;
   if (due->live > 0) {
     std::vector<std::string> bell{"PUBLISH", "bell:jobs", "live"};

@@ -42,7 +42,8 @@ class Background : public std::enable_shared_from_this<Background> {
  private:
   Task<void> loop();
   Task<void> take(Errand errand);
-  Task<void> ring();
+  /// Also when nobody woke us, every kRingAgainMs.
+  Task<void> ring(bool woken);
   Task<void> tell_redis();
   Task<Result<void>> video_access(VideoId video);
   Task<Result<void>> video_tidy(VideoId video);
@@ -54,10 +55,13 @@ class Background : public std::enable_shared_from_this<Background> {
   Event woken_;
   bool stopping_ = false;
   std::unordered_set<std::string> running_;  ///< kind and subject: never two at once for one
-  std::int64_t waiting_ = 0;                 ///< jobs that were due when the bell last rang
   std::int64_t rung_ms_ = 0;
   std::int64_t swept_sessions_ms_ = 0;
   bool telling_ = false;
+  Gauge& queued_live_;
+  Gauge& queued_vod_;
+  Counter& errands_failed_;
+  Counter& swept_;
 };
 
 }  // namespace ribalta::control

@@ -30,7 +30,8 @@ Result<std::shared_ptr<sql::Database>> open_database(const Node& node, const Con
     fs::permissions(folder, fs::perms::owner_all, error);  // accounts are in there
     address = "sqlite:" + (folder / "control.sqlite").string();
   }
-  auto database = sql::Database::open({.address = address, .connections = kBlockingThreads});
+  // Each commit reaches the disk: an upload that was acknowledged must have its job after a power cut.
+  auto database = sql::Database::open({.address = address, .connections = kBlockingThreads, .synchronous_full = true});
   if (!database) return database;
   if (auto migrated = sql::migrate(**database, migrations()); !migrated) return pass(migrated);
   return database;

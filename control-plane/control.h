@@ -31,8 +31,8 @@ inline constexpr std::int64_t kSignInTriesPair = 10;
 inline constexpr std::int64_t kSignInTriesAddress = 30;
 inline constexpr std::int64_t kSignInTriesName = 200;
 inline constexpr std::chrono::minutes kSignInWindow{10};
-/// Accounts made from one address.
-inline constexpr std::int64_t kSignUpsAddress = 10;
+/// Accounts made from one address: a school is one address too.
+inline constexpr std::int64_t kSignUpsAddress = 60;
 inline constexpr std::chrono::hours kSignUpWindow{1};
 /// Wrong stream keys from one address.
 inline constexpr std::int64_t kWrongKeysAddress = 30;

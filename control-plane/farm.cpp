@@ -227,7 +227,10 @@ Result<bool> jobs_want_sweep(sql::Session& session, std::int64_t now) {
   if (!expired->empty()) return true;
   auto forgotten = UploadsStore{session}.stored_without_job(1);
   if (!forgotten) return pass(forgotten);
-  return !forgotten->empty();
+  if (!forgotten->empty()) return true;
+  auto drafts = UploadsStore{session}.drafts_before(now - kDraftMs, 1);
+  if (!drafts) return pass(drafts);
+  return !drafts->empty();
 }
 
 Result<std::int64_t> sweep_jobs(sql::Session& session, std::int64_t now) {
@@ -242,7 +245,12 @@ Result<std::int64_t> sweep_jobs(sql::Session& session, std::int64_t now) {
   for (const Upload& upload : *forgotten) {
     if (auto queued = queue_vod(session, upload, now); !queued) return pass(queued);
   }
-  return static_cast<std::int64_t>(expired->size() + forgotten->size());
+  auto drafts = UploadsStore{session}.drafts_before(now - kDraftMs, kSweepMax);
+  if (!drafts) return pass(drafts);
+  for (const Upload& upload : *drafts) {
+    if (auto over = UploadsStore{session}.set_expired(upload.id); !over) return pass(over);
+  }
+  return static_cast<std::int64_t>(expired->size() + forgotten->size() + drafts->size());
 }
 
 void Workers::seen(std::string_view worker, bool live, std::int64_t now) {

@@ -29,6 +29,9 @@ inline constexpr std::int64_t kLiveAttemptMs = 60'000;
 /// Before a failed job is tried again: this, and four times as long each time.
 inline constexpr std::int64_t kRetryFirstMs = 5'000;
 inline constexpr std::size_t kReasonBytesMax = 500;
+/// Ingest ends an upload a day after its last byte and says so; one that nobody spoke of for so long has no ingest
+/// left.
+inline constexpr std::int64_t kDraftMs = std::int64_t{7} * 24 * 3'600'000;
 
 struct LeaseRequest {
   std::string worker;
@@ -93,7 +96,8 @@ Result<Outcome<void>> fail_job(sql::Session& session, JobId job, const JobFail& 
 Result<void> queue_vod(sql::Session& session, const Upload& upload, std::int64_t now);
 
 Result<bool> jobs_want_sweep(sql::Session& session, std::int64_t now);
-/// Leases that ran out are queued again, or failed after kAttemptsMax; stored uploads without a job get one.
+/// Leases that ran out are queued again, or failed after kAttemptsMax; stored uploads without a job get one; drafts
+/// that nobody ended have failed.
 Result<std::int64_t> sweep_jobs(sql::Session& session, std::int64_t now);
 
 /// Workers that were heard of lately, in memory: what the ladder plan is made for. After a restart they are known again

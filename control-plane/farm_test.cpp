@@ -117,6 +117,24 @@ TEST_CASE("jobs: nothing is leased whose upload or stream is gone") {
   });
 }
 
+TEST_CASE("sweep: a draft that nobody ended has failed after a week, and gives its quota back") {
+  on_each_engine([](Stage& stage) {
+    const auto ticket = stage.write([&](sql::Session& session) {
+      return authorise_upload(session, stage.user, {.bytes = 10, .filename = "a.mp4"}, {100, 1000, 9}, kNow);
+    });
+    const auto wants = [&](std::int64_t now) {
+      return stage.write([&](sql::Session& session) { return jobs_want_sweep(session, now); });
+    };
+    CHECK_FALSE(wants(kNow + kDraftMs));
+    CHECK(wants(kNow + kDraftMs + 1));
+    CHECK(stage.write([&](sql::Session& session) { return sweep_jobs(session, kNow + kDraftMs + 1); }) == 1);
+    CHECK_FALSE(wants(kNow + kDraftMs + 1));
+    const auto view = stage.write([&](sql::Session& session) { return VideosStore{session}.view(ticket->video); });
+    CHECK(failure_of(*view->work)->kind == "upload-expired");
+    CHECK(stage.write([&](sql::Session& session) { return UploadsStore{session}.bytes_of(stage.user.id); }) == 0);
+  });
+}
+
 TEST_CASE("sweep: a stored upload that has no job gets one") {
   on_each_engine([](Stage& stage) {
     const Upload upload = stage.stored(kNow);

@@ -197,9 +197,8 @@ Result<StreamAction> stream_heartbeat(sql::Session& session, StreamId id, const 
   }
 
   const bool sent = *stream && (*stream)->plan_sent;
-  const Result<void> noted = !publishing
-                                 ? streams.set_state(id, StreamState::interrupted)
-                                 : streams.set_heard(id, now, sent ? StreamState::live : StreamState::starting);
+  const Result<void> noted = !publishing ? streams.set_state(id, StreamState::interrupted)
+                                         : streams.set_heard(id, now, sent ? StreamState::live : StreamState::starting);
   if (!noted) return pass(noted);
   if (beat.health.is_object()) {
     const std::string health = json_write(beat.health);

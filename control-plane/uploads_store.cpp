@@ -71,6 +71,11 @@ Result<std::int64_t> UploadsStore::drafts_of(UserId user) {
       "uploads.drafts_of", "SELECT COUNT(*) FROM uploads WHERE user_id = :1 AND state = 'draft'", {user.view()}));
 }
 
+Result<std::vector<Upload>> UploadsStore::drafts_before(std::int64_t before, std::int64_t limit) {
+  return many(sql_, "uploads.drafts_before", "WHERE state = 'draft' AND created < :1 ORDER BY created LIMIT :2",
+              {before, limit});
+}
+
 Result<std::vector<Upload>> UploadsStore::stored_without_job(std::int64_t limit) {
   return many(sql_, "uploads.stored_without_job", "WHERE state = 'stored' AND job_id = '' ORDER BY created LIMIT :1",
               {limit});

@@ -40,6 +40,8 @@ class UploadsStore {
   /// Bytes of a user's files, those being uploaded counted whole: what the quota is about.
   Result<std::int64_t> bytes_of(UserId user);
   Result<std::int64_t> drafts_of(UserId user);
+  /// Drafts that were begun before that instant.
+  Result<std::vector<Upload>> drafts_before(std::int64_t before, std::int64_t limit);
   /// Stored, and no job was ever made: left by nothing that we know of, and picked up all the same.
   Result<std::vector<Upload>> stored_without_job(std::int64_t limit);
 

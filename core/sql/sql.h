@@ -148,7 +148,7 @@ struct Options {
   std::string address;
   std::size_t connections = 4;            ///< 1..32; a caller waits at most `wait` for one
   std::chrono::milliseconds wait{5'000};  ///< for a connection, and for SQLite's write lock
-  bool synchronous_full = false;          ///< SQLite: fsync at each commit (ledger), not only at checkpoints
+  bool synchronous_full = false;          ///< SQLite: fsync at each commit, not only at checkpoints
 };
 
 /// Times a write transaction that the engine wants again (serialization failure, deadlock) is begun, in all.
