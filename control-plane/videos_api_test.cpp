@@ -211,4 +211,40 @@ TEST_CASE("pages of one's videos follow each other to the end") {
     CHECK(code_of(checked(lucia, "GET", std::string{"/feed?limit="} + limit)) == "malformed");
 }
 
+TEST_CASE("the whole way from sign-up to deletion, on each engine") {
+  for (const sql::Engine engine : ribalta::testing::engines()) {
+    CAPTURE(static_cast<int>(engine));
+    House house{HouseOptions{.database = ribalta::testing::fresh_database(engine)}};
+    Browser lucia{house};
+    lucia.sign_up("lucia");
+    const std::string video = ready(house, lucia);
+    CHECK(text_at(checked(lucia, "GET", "/feed"), "items.0.id") == video);
+    CHECK(checked(lucia, "GET", "/me/stream-key").status == 200);
+    CHECK(checked_at(lucia, "PATCH", "/videos/{id}", "/videos/" + video, R"({"title":"l'\"à\" :1 漢"})").status == 200);
+    CHECK(text_at(checked_at(lucia, "GET", "/videos/{id}", "/videos/" + video), "title") == "l'\"à\" :1 漢");
+    CHECK(checked_at(lucia, "DELETE", "/videos/{id}", "/videos/" + video).status == 204);
+    house.errands();
+    CHECK_FALSE(has(checked(lucia, "GET", "/feed"), "items.0"));
+    CHECK(number_at(checked(lucia, "GET", "/me/videos"), "bytes_used") == 0);
+  }
+}
+
+TEST_CASE("cursors: what we wrote is read again, anything else is refused") {
+  const VideoId id = VideoId::random();
+  const std::string text = view::cursor_text(1'790'000'000'000, id.view());
+  const auto read = view::parse_cursor(text);
+  REQUIRE(read);
+  CHECK(read->instant == 1'790'000'000'000);
+  CHECK(read->id == id.view());
+  for (std::size_t size = 0; size < text.size(); ++size) {
+    CAPTURE(size);
+    CHECK_FALSE(view::parse_cursor(text.substr(0, size)));
+  }
+  for (const std::string& wrong : {text + "0", "x" + text, std::string{"99999999999999999999-"} + id.text(),
+                                   std::string{"1 -"} + id.text(), std::string{"--"} + id.text()}) {
+    CAPTURE(wrong);
+    CHECK_FALSE(view::parse_cursor(wrong));
+  }
+}
+
 }  // namespace ribalta::control
