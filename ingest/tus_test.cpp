@@ -288,22 +288,25 @@ TEST_CASE("tus: a full disk is told as 507, nothing is lost, and the upload goes
 
 TEST_CASE("tus: one writer at a time; a silent one gives way") {
   House house;
-  const std::string path = house.begin(10);
+  const std::string file = noise(2 * tus::kWriteBytes);
+  const std::string path = house.begin(file.size());
   const FieldList fields{{"Tus-Resumable", "1.0.0"},
                          {"Cookie", "session=good"},
                          {"Upload-Offset", "0"},
                          {"Content-Type", "application/offset+octet-stream"}};
   const Talk first{house.socket};
-  first.send(head("PATCH", path, fields, 10) + "hel");
-  Reply second;
-  for (int i = 0; i < 50 && second.status != 423; ++i)
-    second = house.patch(path, 0, "");  // until the first one has begun
-  CHECK(second.status == 423);
+  first.send(head("PATCH", path, fields, file.size()) + file.substr(0, tus::kWriteBytes + 1000));
+  std::size_t offset = 0;
+  for (int i = 0; i < 200 && offset == 0; ++i) {
+    std::this_thread::sleep_for(5ms);
+    offset = static_cast<std::size_t>(std::atoll(house.call("HEAD", path, {}).field("Upload-Offset").c_str()));
+  }
+  REQUIRE(offset >= tus::kWriteBytes);
+  CHECK(house.patch(path, offset, "x").status == 423);
   CHECK(house.call("DELETE", path, {}).status == 423);
   std::this_thread::sleep_for(tus::kWriterSilence + 100ms);  // silence is what is being tested
-  const std::string offset = house.call("HEAD", path, {}).field("Upload-Offset");
-  CHECK(house.patch(path, static_cast<std::size_t>(std::atoll(offset.c_str())), "0123456789").status == 204);
-  CHECK(house.stored(path) == "0123456789");
+  CHECK(house.patch(path, offset, file.substr(offset)).status == 204);
+  CHECK(house.stored(path) == file);
 }
 
 TEST_CASE("tus: termination removes the bytes and tells the control plane; a finished upload is not terminated") {
