@@ -85,9 +85,10 @@ std::optional<Piece> TrackCutter::cut_video(const Span& span) {
   return piece;
 }
 
-/// Audio is all key frames: its segment begins with the first frame at or after the boundary. Where two encodings meet
-/// in one span, or a publisher came back a little before the period that began with them, the longer stretch is its
-/// segment: one segment has one init segment, and no hole of a whole interruption.
+/// Audio is all key frames: its segment begins with the first frame at or after the boundary. At a period's end it goes
+/// as far as the reference, so that all tracks go on from one place: what a publisher who came back sent before the
+/// first key frame belongs nowhere. Where two encodings meet in one span the longer one is its segment, which has one
+/// init segment.
 std::optional<Piece> TrackCutter::cut_audio(const Span& span) {
   while (!waiting_.empty() && compare(waiting_.front().position, span.start) < 0) drop_front(1);
   std::size_t count = 0;
@@ -95,19 +96,19 @@ std::optional<Piece> TrackCutter::cut_audio(const Span& span) {
   const bool complete = count < waiting_.size() || finished_ ||
                         (!waiting_.empty() && compare(waiting_.back().end(), span.next_start) >= 0);
   if (!complete) return std::nullopt;
-  if (count == 0) return gap();
+  std::size_t usable = 0;
+  while (usable < count && compare(waiting_[usable].position, span.end) < 0) ++usable;
+  if (usable == 0) {
+    drop_front(count);
+    return gap();
+  }
 
   std::size_t best_first = 0;
   std::size_t best_count = 0;
   std::int64_t best_us = -1;
-  for (std::size_t first = 0; first < count;) {
+  for (std::size_t first = 0; first < usable;) {
     std::size_t end = first + 1;
-    const std::int64_t init = waiting_[first].chunk.init->number;
-    while (end < count && waiting_[end].chunk.init->number == init) {
-      const bool hole = elapsed_us(waiting_[end - 1].end(), waiting_[end].position) > kRungHoleUsMax;
-      if (hole && span.ends_period) break;
-      ++end;
-    }
+    while (end < usable && waiting_[end].chunk.init->number == waiting_[first].chunk.init->number) ++end;
     const std::int64_t us = elapsed_us(waiting_[first].position, waiting_[end - 1].end());
     if (us > best_us) {
       best_us = us;

@@ -105,6 +105,23 @@ TEST_CASE("a publisher who comes back: one discontinuity, at the same number in 
   CHECK(count(mpd, "presentationTimeOffset=\"1395000\"") == 2);
 }
 
+TEST_CASE("at a period's end audio goes as far as video, so that all tracks go on from one place") {
+  Window window({});
+  Feeder feeder(window);
+  window.set_plan(make_plan(), feeder.now);
+  feeder.video({.name = "src-v", .source = true}, 0, 75);
+  feeder.audio("src-a", true, 0, 2.9);
+  feeder.audio("src-a", true, 7, 12, 2);
+  feeder.video({.name = "src-v", .source = true, .epoch = 2}, 240, 310, 240);
+  feeder.announce();
+  REQUIRE(window.announced() == 2);
+  const Piece& last = window.find(1)->pieces[1];
+  CHECK(last.epoch == Epoch{1});
+  CHECK(last.decode_end >= 120'000);
+  CHECK(last.decode_end < 120'000 + testing::kAudioFrame);
+  CHECK(window.find(2)->pieces[1].decode_time >= 384'000);
+}
+
 TEST_CASE("a source that is no rung decides periods all the same; the farm's first rung cuts") {
   Window window({});
   Feeder feeder(window);
