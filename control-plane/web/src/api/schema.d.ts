@@ -1001,6 +1001,17 @@ export interface components {
                 /** Format: int64 */
                 failed: number;
             };
+            /** @description What other rooms could not be told yet; it is tried again until it succeeds. At most 20. */
+            errands: {
+                /** @enum {string} */
+                kind: "video_access" | "video_tidy" | "upload_remove" | "stream_plan" | "stream_end" | "stream_remove";
+                /** @description Id of the video, upload or stream. */
+                subject: string;
+                /** Format: int64 */
+                attempts: number;
+                /** @description Why the last attempt failed. */
+                reason: string;
+            }[];
         };
     };
     responses: never;
