@@ -17,6 +17,9 @@ Result<boost::json::value> json_parse(std::string_view text) {
 
 namespace json_detail {
 
+std::string path_of(const std::string& path, std::string_view field) { return path + "." + std::string{field}; }
+std::string path_of(const std::string& path, std::size_t index) { return path + "[" + std::to_string(index) + "]"; }
+
 std::unexpected<Error> wrong(const std::string& path, std::string_view what) {
   return fail(Code::malformed, path + ":", what);
 }

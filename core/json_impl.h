@@ -67,6 +67,8 @@ T blank() {
   }
 }
 
+std::string path_of(const std::string& path, std::string_view field);  ///< `$.rungs`
+std::string path_of(const std::string& path, std::size_t index);       ///< `$.rungs[0]`
 std::unexpected<Error> wrong(const std::string& path, std::string_view what);
 void write_text(std::string& out, std::string_view text);
 void write_number(std::string& out, double number);
@@ -95,7 +97,8 @@ Result<void> read_enum(const boost::json::value& value, T& out, const std::strin
       out = enumerator.value;
       found = true;
     }
-    names += (names.empty() ? "" : ", ") + std::string{enumerator.name};
+    names += names.empty() ? "" : ", ";
+    names += enumerator.name;
   });
   if (!found) return wrong(path, "not one of " + names);
   return {};
@@ -108,7 +111,7 @@ Result<void> read_vector(const boost::json::value& value, std::vector<T>& out, c
   out.clear();
   for (const boost::json::value& element : value.get_array()) {
     T item = blank<T>();
-    const Result<void> read_item = read(element, item, path + "[" + std::to_string(out.size()) + "]", unknown);
+    const Result<void> read_item = read(element, item, path_of(path, out.size()), unknown);
     if (!read_item) return read_item;
     out.push_back(std::move(item));
   }
@@ -123,7 +126,7 @@ Result<void> read_map(const boost::json::value& value, std::map<std::string, T>&
   for (const auto& field : value.get_object()) {
     const std::string key{field.key()};
     T item = blank<T>();
-    const Result<void> read_item = read(field.value(), item, path + "." + key, unknown);
+    const Result<void> read_item = read(field.value(), item, path_of(path, key), unknown);
     if (!read_item) return read_item;
     out.emplace(key, std::move(item));
   }
@@ -141,11 +144,11 @@ Result<void> read_struct(const boost::json::value& value, T& out, const std::str
     using Member = std::remove_cvref_t<decltype(out.*member.pointer)>;
     if (const boost::json::value* field = object.if_contains(member.name)) {
       ++seen;
-      result = read(*field, out.*member.pointer, path + "." + member.name, unknown);
+      result = read(*field, out.*member.pointer, path_of(path, member.name), unknown);
     } else if constexpr (kIsOptional<Member>) {
       (out.*member.pointer).reset();
     } else {
-      result = wrong(path + "." + member.name, "missing");
+      result = wrong(path_of(path, member.name), "missing");
     }
   });
   if (!result || seen == object.size() || unknown == JsonUnknown::ignore) return result;
@@ -153,7 +156,7 @@ Result<void> read_struct(const boost::json::value& value, T& out, const std::str
     bool known = false;
     boost::mp11::mp_for_each<Members<T>>(
         [&](auto member) { known = known || std::string_view{field.key()} == member.name; });
-    if (!known) return wrong(path + "." + std::string{field.key()}, "unknown");
+    if (!known) return wrong(path_of(path, std::string_view{field.key()}), "unknown");
   }
   return result;
 }

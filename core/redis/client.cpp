@@ -55,7 +55,7 @@ class ClientConnection : public Reconnecting {
     waiting->link = link;
     auto held = std::make_unique<std::shared_ptr<Waiting>>(waiting);
     if (!link->send(arguments, on_reply, held.get())) co_return fail(Code::unavailable, "redis: not connected");
-    static_cast<void>(held.release());  // on_reply has it now
+    [[maybe_unused]] const auto* taken = held.release();  // on_reply has it now
     ++waiting_;
     co_await waiting->timer.async_wait(kTuple);
     --waiting_;

@@ -318,10 +318,13 @@ Result<void> FolderStore::remove_all(std::string_view prefix) {
   return {};
 }
 
-Descriptor try_lock(const fs::path& lock, int flags) {
+/// @error conflict: somebody holds it; io, no_space, not_found.
+Result<Descriptor> try_lock(const fs::path& lock, int flags) {
   Descriptor fd{::open(lock.c_str(), O_RDWR | O_CLOEXEC | flags, 0660)};
-  if (!fd.good() || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return Descriptor{-1};
-  return fd;
+  if (!fd.good()) return fail_errno("open", lock.string());
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (errno == EWOULDBLOCK) return fail(Code::conflict, "held by another process:", lock.string());
+  return fail_errno("lock", lock.string());
 }
 
 void remove_leftovers(const fs::path& temporary) {
@@ -331,8 +334,8 @@ void remove_leftovers(const fs::path& temporary) {
     if (entry.path().extension() == ".lock") locks.push_back(entry.path());
   }
   for (const fs::path& lock : locks) {
-    const Descriptor ended = try_lock(lock, 0);
-    if (!ended.good()) continue;  // its process lives
+    const Result<Descriptor> ended = try_lock(lock, 0);
+    if (!ended) continue;  // its process lives
     fs::path folder = lock;
     folder.replace_extension();
     std::error_code ignored;
@@ -371,13 +374,13 @@ Result<std::unique_ptr<ObjectStore>> open_folder_store(const std::filesystem::pa
     const std::array<char, kIdChars> id = random_id();
     const fs::path own = all / std::string_view{id.data(), id.size()};
     const fs::path lock = own.string() + ".lock";
-    Descriptor held = try_lock(lock, O_CREAT | O_EXCL);
+    Result<Descriptor> held = try_lock(lock, O_CREAT | O_EXCL);
     struct stat found{};
-    if (!held.good() && errno != EWOULDBLOCK) return fail_errno("object store: lock", lock.string());
+    if (!held && held.error().code != Code::conflict) return held.error().in("object store");
     // Another's start may have taken the new lock for a leftover, before it was held.
-    if (!held.good() || ::fstat(held.get(), &found) != 0 || found.st_nlink == 0) continue;
+    if (!held || ::fstat(held->get(), &found) != 0 || found.st_nlink == 0) continue;
     if (::mkdir(own.c_str(), 0770) != 0) return fail_errno("object store: make folder", own.string());
-    return std::make_unique<FolderStore>(std::move(whole), own, std::move(held));
+    return std::make_unique<FolderStore>(std::move(whole), own, std::move(*held));
   }
 }
 
