@@ -23,7 +23,8 @@ void read_transcode_config(ConfigReader& reader, TranscodeConfig& config) {
       .integer("source_bytes_max", config.limits.bytes_max, 1, 64 * kTebibyte, "largest upload that is worked on")
       .integer("source_duration_s_max", config.limits.duration_s_max, 1, 7 * 86'400, "longest upload, seconds")
       .integer("source_side_max", config.limits.side_max, 16, 16'384, "longest side of an upload's picture, pixels")
-      .integer("source_fps_max", config.limits.fps_max, 1, 100'000, "frames a second of an upload; over 60 are left out")
+      .integer("source_fps_max", config.limits.fps_max, 1, 100'000,
+               "frames a second of an upload; over 60 are left out")
       .text("control", config.control, "address of the control plane")
       .text("packager", config.packager, "address of the packager, when Redis does not say")
       .path("spool", config.spool, "folder for tracks while they are made")

@@ -13,7 +13,7 @@ namespace ribalta::transcode {
 struct TranscodeConfig {
   std::int64_t live_jobs_max = 0;  ///< 0: one for each two cores
   std::int64_t vod_jobs_max = 1;
-  std::int64_t cores = 0;          ///< for encoding; 0: all of the machine
+  std::int64_t cores = 0;  ///< for encoding; 0: all of the machine
   std::string vod_preset = "veryfast";
   std::string live_preset = "veryfast";
   std::int64_t vod_crf_tenths = 230;
@@ -22,8 +22,8 @@ struct TranscodeConfig {
   std::int64_t child_memory_mb = 4096;
   std::chrono::milliseconds child_cpu{std::chrono::hours{8}};
   SourceLimits limits;
-  std::string control;    ///< address; empty: unix:RUN/control.sock
-  std::string packager;   ///< address; empty: where Redis says the stream is, else unix:RUN/packager.sock
+  std::string control;            ///< address; empty: unix:RUN/control.sock
+  std::string packager;           ///< address; empty: where Redis says the stream is, else unix:RUN/packager.sock
   std::filesystem::path spool;    ///< empty: data/transcode/spool
   std::filesystem::path program;  ///< of the media child; empty: ourselves
 };

@@ -33,10 +33,10 @@ using OnEncoded = std::function<Result<void>(const EncodedFrame& frame)>;
 
 struct RungSettings {
   media::LadderVideo rung;
-  bool live = false;       ///< each picture comes out before the next goes in
-  std::string preset;      ///< x264's names; empty: veryfast
-  double crf = 0;          ///< constant quality under the rung's cap; 0: the rung's mean bitrate is aimed for
-  bool reorder = true;     ///< B-frames may be used; each is decoded at most one picture before it is shown
+  bool live = false;    ///< each picture comes out before the next goes in
+  std::string preset;   ///< x264's names; empty: veryfast
+  double crf = 0;       ///< constant quality under the rung's cap; 0: the rung's mean bitrate is aimed for
+  bool reorder = true;  ///< B-frames may be used; each is decoded at most one picture before it is shown
   int threads = 1;
 };
 
@@ -46,7 +46,8 @@ class RungEncoder {
   /// avcC payload (ISO/IEC 14496-15 §5.3.3.1).
   [[nodiscard]] virtual const Bytes& codec_config() const = 0;
   /// Takes a picture of the rung's size, 4:2:0 with 8 bits. Times rise strictly, in 90 kHz ticks.
-  virtual Result<void> encode(const AVFrame& picture, std::int64_t pts, PictureKind kind, const OnEncoded& on_encoded) = 0;
+  virtual Result<void> encode(const AVFrame& picture, std::int64_t pts, PictureKind kind,
+                              const OnEncoded& on_encoded) = 0;
   /// Gives out what is still inside.
   virtual Result<void> finish(const OnEncoded& on_encoded) = 0;
 };

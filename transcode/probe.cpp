@@ -26,7 +26,8 @@ Result<Frame> grey_frame(AVPixelFormat format) {
   frame->height = kHeight;
   if (const int got = av_frame_get_buffer(frame.get(), 0); got < 0) return fail_av(Code::limit, "frame", got);
   const std::array<std::ptrdiff_t, 4> strides{frame->linesize[0], frame->linesize[1], frame->linesize[2], 0};
-  if (const int done = av_image_fill_black(frame->data, strides.data(), format, AVCOL_RANGE_MPEG, kWidth, kHeight); done < 0) {
+  if (const int done = av_image_fill_black(frame->data, strides.data(), format, AVCOL_RANGE_MPEG, kWidth, kHeight);
+      done < 0) {
     return fail_av(Code::internal, "frame", done);
   }
   frame->pts = 0;
@@ -74,7 +75,8 @@ Result<Frame> upload_to_device(AVCodecContext& encoder, const AVFrame& frame) {
   context.sw_format = AV_PIX_FMT_NV12;
   context.width = kWidth;
   context.height = kHeight;
-  if (const int ready = av_hwframe_ctx_init(frames.get()); ready < 0) return fail_av(Code::unsupported, "VA-API frames", ready);
+  if (const int ready = av_hwframe_ctx_init(frames.get()); ready < 0)
+    return fail_av(Code::unsupported, "VA-API frames", ready);
   encoder.hw_frames_ctx = av_buffer_ref(frames.get());
   Frame out = make_frame();
   if (!out) return fail(Code::limit, "no memory");
@@ -138,8 +140,8 @@ struct Candidate {
 };
 /// What libavcodec may have beyond the CPU engine; jobs do not use these yet.
 constexpr Candidate kCandidates[] = {
-    {"vp9", "libvpx-vp9", false},  {"av1", "libsvtav1", false},    {"h264", "h264_nvenc", false},
-    {"hevc", "hevc_nvenc", false}, {"av1", "av1_nvenc", false},    {"h264", "h264_vaapi", true},
+    {"vp9", "libvpx-vp9", false},  {"av1", "libsvtav1", false}, {"h264", "h264_nvenc", false},
+    {"hevc", "hevc_nvenc", false}, {"av1", "av1_nvenc", false}, {"h264", "h264_vaapi", true},
     {"hevc", "hevc_vaapi", true},  {"vp9", "vp9_vaapi", true},
 };
 
@@ -152,7 +154,8 @@ int probe_main() {
   say("h264", "x264", "used for every rung", cpu);
   for (const Candidate& candidate : kCandidates) {
     capture_log();
-    say(candidate.codec, candidate.encoder, "can encode here; jobs do not use it", try_encoder(candidate.encoder, candidate.on_device));
+    say(candidate.codec, candidate.encoder, "can encode here; jobs do not use it",
+        try_encoder(candidate.encoder, candidate.on_device));
   }
   return cpu ? 0 : 1;
 }

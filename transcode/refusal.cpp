@@ -13,7 +13,8 @@ struct Kind {
 constexpr std::array<Kind, 10> kKinds{{
     {RefusalKind::empty, "empty", "The file is empty."},
     {RefusalKind::not_media, "not-media", "This is not a video file that we can read."},
-    {RefusalKind::truncated, "truncated", "The file is incomplete: its end is missing. Please export or upload it again."},
+    {RefusalKind::truncated, "truncated",
+     "The file is incomplete: its end is missing. Please export or upload it again."},
     {RefusalKind::corrupt, "corrupt", "The file is damaged: its pictures cannot be decoded."},
     {RefusalKind::encrypted, "encrypted", "The file is copy-protected or encrypted, so we cannot process it."},
     {RefusalKind::unsupported_codec, "unsupported-codec",

@@ -34,7 +34,8 @@ bool is_picture_track(const AVStream& stream) {
          (stream.disposition & (AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS)) == 0;
 }
 
-/// Video streams in the order in which they are tried: what the file calls its default, what has pictures, what is large.
+/// Video streams in the order in which they are tried: what the file calls its default, what has pictures, what is
+/// large.
 std::vector<int> video_candidates(AVFormatContext& format) {
   std::vector<int> indexes;
   for (unsigned i = 0; i < format.nb_streams; ++i) {
@@ -196,11 +197,16 @@ Refusal explain_unopened(Signature signature, const Mp4Layout& layout, const std
       if (!layout.moov) return refuse(RefusalKind::truncated, "no moov; " + detail);
       if (layout.encrypted) return refuse(RefusalKind::encrypted, detail);
       return refuse(RefusalKind::corrupt, detail);
-    case Signature::matroska: return refuse(RefusalKind::truncated, detail);
-    case Signature::ogg: return refuse(RefusalKind::corrupt, detail);
-    case Signature::still_image: return refuse(RefusalKind::still_image, detail);
-    case Signature::audio_only: return refuse(RefusalKind::no_video, detail);
-    case Signature::unknown: break;
+    case Signature::matroska:
+      return refuse(RefusalKind::truncated, detail);
+    case Signature::ogg:
+      return refuse(RefusalKind::corrupt, detail);
+    case Signature::still_image:
+      return refuse(RefusalKind::still_image, detail);
+    case Signature::audio_only:
+      return refuse(RefusalKind::no_video, detail);
+    case Signature::unknown:
+      break;
   }
   return refuse(RefusalKind::not_media, detail);
 }
@@ -276,7 +282,8 @@ std::expected<SourceInfo, Refusal> accept_source(int descriptor, std::uint64_t b
   const auto no = [](Refusal refusal) { return std::unexpected{std::move(refusal)}; };
   if (bytes == 0) return no(refuse(RefusalKind::empty, "0 bytes"));
   if (bytes > static_cast<std::uint64_t>(limits.bytes_max)) {
-    return no(refuse(RefusalKind::limits, "The file is larger than is accepted here.", std::to_string(bytes) + " bytes"));
+    return no(
+        refuse(RefusalKind::limits, "The file is larger than is accepted here.", std::to_string(bytes) + " bytes"));
   }
   std::array<std::byte, 64> head{};
   const ssize_t got = ::pread(descriptor, head.data(), head.size(), 0);

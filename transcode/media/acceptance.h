@@ -32,12 +32,12 @@ Orientation orientation_of(const std::int32_t matrix[9]);
 
 struct SourceInfo {
   int video_stream = -1;
-  int audio_stream = -1;         ///< -1: silent
-  std::int64_t width = 0;        ///< as a viewer sees it: upright, square pixels
+  int audio_stream = -1;   ///< -1: silent
+  std::int64_t width = 0;  ///< as a viewer sees it: upright, square pixels
   std::int64_t height = 0;
   Orientation orientation;
-  double fps = 0;                ///< measured where it could be
-  bool hdr = false;              ///< PQ or HLG
+  double fps = 0;    ///< measured where it could be
+  bool hdr = false;  ///< PQ or HLG
   bool interlaced = false;
   std::int64_t duration_ms = 0;  ///< as the container says: may lie, for progress only; 0 unknown
   std::int64_t zero = 0;         ///< where the file's time begins, 90 kHz: the earliest first frame of both streams

@@ -21,7 +21,7 @@ namespace {
 std::string verdict(const std::filesystem::path& file) {
   const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   REQUIRE(descriptor >= 0);
-  struct stat status {};
+  struct stat status{};
   REQUIRE(::fstat(descriptor, &status) == 0);
   capture_log();
   const auto accepted = accept_source(descriptor, static_cast<std::uint64_t>(status.st_size), {});

@@ -37,8 +37,8 @@ struct Ends {
 /// A graph with one end each: abuffer, `filters`, abuffersink.
 Result<Ends> build_chain(AVFilterGraph& graph, const std::string& arguments, const std::string& filters) {
   Ends ends;
-  int done = avfilter_graph_create_filter(&ends.source, avfilter_get_by_name("abuffer"), "in", arguments.c_str(), nullptr,
-                                          &graph);
+  int done = avfilter_graph_create_filter(&ends.source, avfilter_get_by_name("abuffer"), "in", arguments.c_str(),
+                                          nullptr, &graph);
   if (done < 0) return fail_av(Code::malformed, "audio filter source", done);
   done = avfilter_graph_create_filter(&ends.sink, avfilter_get_by_name("abuffersink"), "out", nullptr, nullptr, &graph);
   if (done < 0) return fail_av(Code::malformed, "audio filter sink", done);
@@ -61,8 +61,8 @@ Result<Ends> build_chain(AVFilterGraph& graph, const std::string& arguments, con
 }
 
 bool usable(const AVFrame& frame) {
-  return frame.sample_rate > 0 && frame.sample_rate <= 384'000 && frame.nb_samples > 0 && frame.ch_layout.nb_channels > 0 &&
-         frame.ch_layout.nb_channels <= 8;
+  return frame.sample_rate > 0 && frame.sample_rate <= 384'000 && frame.nb_samples > 0 &&
+         frame.ch_layout.nb_channels > 0 && frame.ch_layout.nb_channels <= 8;
 }
 
 double metadata_value(const AVFrame& frame, const char* key, double otherwise) {
@@ -175,9 +175,9 @@ Result<void> AudioEncoder::encode(const AVFrame* frame, const OnAudio& on_audio)
   for (;;) {
     av_packet_unref(packet.get());
     if (avcodec_receive_packet(encoder_.get(), packet.get()) < 0) return {};
-    const EncodedAudio out{.pts = packet->pts,
-                           .data = ByteSpan{reinterpret_cast<const std::byte*>(packet->data),
-                                            static_cast<std::size_t>(packet->size)}};
+    const EncodedAudio out{
+        .pts = packet->pts,
+        .data = ByteSpan{reinterpret_cast<const std::byte*>(packet->data), static_cast<std::size_t>(packet->size)}};
     if (const Result<void> taken = on_audio(out); !taken) return taken;
   }
 }
@@ -214,8 +214,9 @@ Result<Loudness> measure_loudness(MediaInput& input, int audio_stream) {
     if (!graph) {
       graph.reset(avfilter_graph_alloc());
       if (!graph) return fail(Code::limit, "no memory for filters");
-      const Result<Ends> built = build_chain(*graph, source_arguments(*frame),
-                                             "aformat=channel_layouts=stereo,ebur128=metadata=1:peak=sample:framelog=verbose");
+      const Result<Ends> built =
+          build_chain(*graph, source_arguments(*frame),
+                      "aformat=channel_layouts=stereo,ebur128=metadata=1:peak=sample:framelog=verbose");
       if (!built) return pass(built);
       ends = *built;
       rate = frame->sample_rate;

@@ -57,8 +57,8 @@ class AudioEncoder {
   FilterGraph graph_;
   AVFilterContext* source_ = nullptr;
   AVFilterContext* sink_ = nullptr;
-  std::int64_t samples_in_ = 0;   ///< at the encoder's door
-  std::int64_t next_time_ = 0;    ///< in the source's samples, for frames without a time
+  std::int64_t samples_in_ = 0;  ///< at the encoder's door
+  std::int64_t next_time_ = 0;   ///< in the source's samples, for frames without a time
 };
 
 /// What the whole track sounds like (EBU R 128).

@@ -1,4 +1,5 @@
-// One elementary stream from packets to frames. Damage is counted and passed over; only what stops everything is an error.
+// One elementary stream from packets to frames. Damage is counted and passed over; only what stops everything is an
+// error.
 #pragma once
 
 #include <cstdint>

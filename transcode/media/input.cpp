@@ -97,11 +97,18 @@ std::int64_t MediaInput::seek(void* self, std::int64_t offset, int whence) {
   const auto bytes = static_cast<std::int64_t>(input.bytes_);
   std::int64_t target = offset;
   switch (whence & ~AVSEEK_FORCE) {
-    case AVSEEK_SIZE: return bytes;
-    case SEEK_SET: break;
-    case SEEK_CUR: target = input.offset_ + offset; break;
-    case SEEK_END: target = bytes + offset; break;
-    default: return AVERROR(EINVAL);
+    case AVSEEK_SIZE:
+      return bytes;
+    case SEEK_SET:
+      break;
+    case SEEK_CUR:
+      target = input.offset_ + offset;
+      break;
+    case SEEK_END:
+      target = bytes + offset;
+      break;
+    default:
+      return AVERROR(EINVAL);
   }
   if (target < 0) return AVERROR(EINVAL);
   input.offset_ = target;

@@ -25,9 +25,9 @@ struct Mp4Layout {
   bool moov = false;
   bool moof = false;
   bool moof_before_moov = false;
-  bool mdat_whole = false;    ///< some mdat with content ends inside the file
+  bool mdat_whole = false;  ///< some mdat with content ends inside the file
   bool mdat_any = false;
-  bool encrypted = false;     ///< the moov names encv, enca or a protection scheme
+  bool encrypted = false;  ///< the moov names encv, enca or a protection scheme
 };
 Mp4Layout read_mp4_layout(int descriptor, std::uint64_t bytes);
 

@@ -49,7 +49,7 @@ class LiveTrackOutput final : public PictureTarget {
   bool started_ = false;
   std::deque<Showing> inside_;  ///< in the encoder
   std::optional<Held> held_;
-  std::int64_t end_ = 0;        ///< of what is written
+  std::int64_t end_ = 0;  ///< of what is written
   std::uint32_t sequence_ = 0;
 };
 

@@ -19,12 +19,18 @@ constexpr std::size_t kMetasMax = 64;
 
 AVCodecID av_codec(media::CodecId codec) {
   switch (codec) {
-    case media::CodecId::h264: return AV_CODEC_ID_H264;
-    case media::CodecId::hevc: return AV_CODEC_ID_HEVC;
-    case media::CodecId::av1: return AV_CODEC_ID_AV1;
-    case media::CodecId::vp9: return AV_CODEC_ID_VP9;
-    case media::CodecId::aac: return AV_CODEC_ID_AAC;
-    case media::CodecId::opus: return AV_CODEC_ID_OPUS;
+    case media::CodecId::h264:
+      return AV_CODEC_ID_H264;
+    case media::CodecId::hevc:
+      return AV_CODEC_ID_HEVC;
+    case media::CodecId::av1:
+      return AV_CODEC_ID_AV1;
+    case media::CodecId::vp9:
+      return AV_CODEC_ID_VP9;
+    case media::CodecId::aac:
+      return AV_CODEC_ID_AAC;
+    case media::CodecId::opus:
+      return AV_CODEC_ID_OPUS;
   }
   return AV_CODEC_ID_NONE;
 }
@@ -139,8 +145,8 @@ Result<void> LivePipeline::on_video_init(const media::TrackConfig& config) {
 Result<void> LivePipeline::on_video_sample(const media::Sample& sample) {
   if (!pictures_) return {};
   if (skipping_) {
-    // Rungs go on at a key frame of the source: nothing before it needs to be decoded. Where the source's key frames are
-    // not the rungs', decoding begins at the first.
+    // Rungs go on at a key frame of the source: nothing before it needs to be decoded. Where the source's key frames
+    // are not the rungs', decoding begins at the first.
     if (!sample.sync || (settings_.follow_source_keys && sample.dts < wanted_from_)) return {};
     skipping_ = false;
   }

@@ -59,7 +59,8 @@ class LivePipeline {
   std::optional<Decoder> pictures_;
   std::optional<VideoGraph> graph_;
   bool skipping_ = true;
-  std::map<std::int64_t, std::int32_t> keys_;  ///< shown time of source key frames to come, and how much later than decoded
+  std::map<std::int64_t, std::int32_t>
+      keys_;  ///< shown time of source key frames to come, and how much later than decoded
   std::int32_t later_ = 0;
   std::int64_t cut_next_ = 0;
   bool period_begins_ = true;

@@ -52,8 +52,13 @@ Bytes later(ByteSpan bytes, std::int64_t ticks) {
 }
 
 media::LadderVideo rung(const char* track, std::int64_t width, std::int64_t height) {
-  return {.track = track, .width = width, .height = height, .fps = 30, .codecs = "avc1.64001e",
-          .bitrate = media::h264_bitrate(width, height, 30), .bandwidth = 2 * media::h264_bitrate(width, height, 30)};
+  return {.track = track,
+          .width = width,
+          .height = height,
+          .fps = 30,
+          .codecs = "avc1.64001e",
+          .bitrate = media::h264_bitrate(width, height, 30),
+          .bandwidth = 2 * media::h264_bitrate(width, height, 30)};
 }
 
 LiveSettings settings() {
@@ -79,7 +84,8 @@ std::vector<std::int64_t> key_times(const KeptTrack& track) {
 }  // namespace
 
 TEST_CASE("live: where the source is no rung, key pictures come every segment, whatever the source has") {
-  const auto bytes = source("one_key.mp4", "-f lavfi -i testsrc2=s=320x240:r=30:d=7 -c:v libx264 -preset ultrafast -bf 0 -g 999");
+  const auto bytes =
+      source("one_key.mp4", "-f lavfi -i testsrc2=s=320x240:r=30:d=7 -c:v libx264 -preset ultrafast -bf 0 -g 999");
   if (!bytes) return;
   LiveSettings wanted = settings();
   wanted.follow_source_keys = false;
@@ -109,6 +115,38 @@ TEST_CASE("live: a source that changes its shape keeps it between bars, with the
   CHECK(keys[1] == 180'000);
   CHECK(errors_in(sink.write_track(0, "shapes")).empty());
   CHECK(probe(sink.write_track(0, "shapes"), "stream=nb_read_frames", "-count_frames") == "60");
+}
+
+TEST_CASE("live: no two seconds have more bits than the rung announced, boxes included") {
+  const auto bytes =
+      source("live_noise.mp4",
+             "-f lavfi -i testsrc2=s=640x360:r=30:d=6 -vf noise=alls=60:allf=t -c:v libx264 -preset ultrafast "
+             "-bf 0 -g 60 -sc_threshold 0");
+  if (!bytes) return;
+  LiveSettings wanted = settings();
+  wanted.preset = "veryfast";
+  wanted.rungs = {};
+  for (const media::LadderVideo& each : media::live_ladder({640, 360, 30}, nullptr, {}).value())
+    wanted.rungs.push_back({each, 0});
+  REQUIRE(wanted.rungs.size() == 2);
+  KeepingSink sink;
+  expect_tracks(sink, 2);
+  LivePipeline pipeline{wanted, sink};
+  REQUIRE(pipeline.open());
+  REQUIRE(pipeline.feed_video(*bytes));
+  REQUIRE(pipeline.finish());
+  for (std::size_t i = 0; i < 2; ++i) {
+    std::vector<double> bits(3);
+    for (std::size_t n = 0; n < sink.tracks[i].chunks.size(); ++n) {
+      bits.at(static_cast<std::size_t>(sink.tracks[i].parsed[n].decode_time / 180'000)) +=
+          8.0 * static_cast<double>(sink.tracks[i].chunks[n].size());
+    }
+    for (const double segment : bits) {
+      INFO(wanted.rungs[i].rung.track, ": ", segment / 2, " of ", wanted.rungs[i].rung.bandwidth);
+      CHECK(segment / 2 <= static_cast<double>(wanted.rungs[i].rung.bandwidth));
+      CHECK(segment / 2 > static_cast<double>(wanted.rungs[i].rung.bitrate) / 2);
+    }
+  }
 }
 
 TEST_CASE("live: bytes in any cut give the same rungs") {

@@ -49,8 +49,8 @@ Result<Frame> full_range(const AVFrame& frame) {
                                      AV_PIX_FMT_YUVJ420P, SWS_BILINEAR, nullptr, nullptr, nullptr)};
   if (!scaler) return fail(Code::internal, "poster: scaler");
   // JPEG viewers assume BT.601; the picture is BT.709.
-  sws_setColorspaceDetails(scaler.get(), sws_getCoefficients(SWS_CS_ITU709), 0, sws_getCoefficients(SWS_CS_ITU601), 1, 0,
-                           1 << 16, 1 << 16);
+  sws_setColorspaceDetails(scaler.get(), sws_getCoefficients(SWS_CS_ITU709), 0, sws_getCoefficients(SWS_CS_ITU601), 1,
+                           0, 1 << 16, 1 << 16);
   sws_scale(scaler.get(), frame.data, frame.linesize, 0, frame.height, out->data, out->linesize);
   return out;
 }

@@ -4,7 +4,8 @@
 
 namespace ribalta::transcode {
 
-RungWorker::RungWorker(std::unique_ptr<PictureTarget> target) : target_(std::move(target)), thread_([this] { run(); }) {}
+RungWorker::RungWorker(std::unique_ptr<PictureTarget> target)
+    : target_(std::move(target)), thread_([this] { run(); }) {}
 
 RungWorker::~RungWorker() {
   {

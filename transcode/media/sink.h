@@ -29,9 +29,9 @@ BOOST_DESCRIBE_STRUCT(VodReport, (), (width, height, fps, format, video_codec, a
 /// What has come of it.
 struct VodSummary {
   std::int64_t duration_ms = 0;
-  std::int64_t frames = 0;         ///< pictures in each rung
+  std::int64_t frames = 0;  ///< pictures in each rung
   std::int64_t decode_errors = 0;
-  std::int64_t encode_ms = 0;      ///< wall time
+  std::int64_t encode_ms = 0;  ///< wall time
 };
 BOOST_DESCRIBE_STRUCT(VodSummary, (), (duration_ms, frames, decode_errors, encode_ms))
 

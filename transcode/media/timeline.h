@@ -19,7 +19,8 @@ class SourceClock {
  public:
   /// @param zero  where the file begins; @param jumps  whether the format's clock may restart.
   SourceClock(std::int64_t zero, bool jumps) : offset_(-zero), jumps_(jumps) {}
-  /// A time from zero; a frame without one follows the frame before it. `duration`: of the frame, 0 unknown. Called for both streams in the order in which they were decoded, so that a jump moves both alike.
+  /// A time from zero; a frame without one follows the frame before it. `duration`: of the frame, 0 unknown. Called for
+  /// both streams in the order in which they were decoded, so that a jump moves both alike.
   std::int64_t place(std::optional<std::int64_t> ticks, std::int64_t duration, bool video);
 
  private:
@@ -47,7 +48,7 @@ struct Showing {
   std::int64_t time = 0;
   std::uint32_t duration = 0;  ///< 0: not known yet (live)
   bool key = false;
-  std::int32_t later = 0;      ///< live: shown so much later than decoded, as the source's last key frame
+  std::int32_t later = 0;  ///< live: shown so much later than decoded, as the source's last key frame
 };
 
 /// Turns times of pictures into showings: a picture's duration is known when the next one comes.

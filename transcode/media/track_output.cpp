@@ -13,8 +13,8 @@ namespace ribalta::transcode {
 namespace {
 
 /// Writes the gathered samples as one chunk and forgets them.
-Result<void> write_segment(MediaSink& sink, std::size_t track, const media::TrackConfig& config, std::uint32_t& sequence,
-                           std::vector<media::Sample>& samples, std::vector<Bytes>& data) {
+Result<void> write_segment(MediaSink& sink, std::size_t track, const media::TrackConfig& config,
+                           std::uint32_t& sequence, std::vector<media::Sample>& samples, std::vector<Bytes>& data) {
   if (samples.empty()) return {};
   for (std::size_t i = 0; i < samples.size(); ++i) samples[i].data = data[i];
   Result<Bytes> chunk = media::write_chunk(config, ++sequence, samples);
@@ -49,7 +49,7 @@ Result<void> VideoTrackOutput::push(const AVFrame& picture, const Showing& showi
   slots_.push_back({showing.time, showing.duration});
   const OnEncoded on_encoded = [this](const EncodedFrame& frame) { return take(frame); };
   // Shown after a longer picture, a B-frame would be decoded too late.
-  const PictureKind kind = showing.key                  ? PictureKind::key
+  const PictureKind kind = showing.key                 ? PictureKind::key
                            : showing.duration > later_ ? PictureKind::in_order
                                                        : PictureKind::any;
   return encoder_->encode(picture, showing.time, kind, on_encoded);
@@ -61,7 +61,8 @@ Result<void> VideoTrackOutput::take(const EncodedFrame& frame) {
     if (const Result<void> flushed = flush_segment(); !flushed) return flushed;
   }
   const Slot slot = slots_.front();
-  if (frame.pts + later_ < slot.time) return fail(Code::internal, "a frame is decoded after it is shown, at", slot.time);
+  if (frame.pts + later_ < slot.time)
+    return fail(Code::internal, "a frame is decoded after it is shown, at", slot.time);
   slots_.pop_front();
   samples_.push_back({.dts = slot.time,
                       .duration = slot.duration,
@@ -104,8 +105,6 @@ Result<void> AudioTrackOutput::push(std::int64_t pts, ByteSpan data) {
   return {};
 }
 
-Result<void> AudioTrackOutput::finish() {
-  return write_segment(sink_, track_, config_, sequence_, samples_, data_);
-}
+Result<void> AudioTrackOutput::finish() { return write_segment(sink_, track_, config_, sequence_, samples_, data_); }
 
 }  // namespace ribalta::transcode

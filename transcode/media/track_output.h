@@ -24,12 +24,13 @@ std::int64_t shown_later(double fps);
 /// Slower sources have no B-frames: they would be shown much later.
 inline constexpr double kReorderFpsMin = 15;
 
-/// One rung's way from pictures to segments. Decode times are not the encoder's: the n-th coded frame is decoded when the
-/// n-th shown frame would be, without shown_later. So they rise by exactly the source's frame durations, and every key
-/// frame is decoded at its own time in every rung, whatever B-frames lie between.
+/// One rung's way from pictures to segments. Decode times are not the encoder's: the n-th coded frame is decoded when
+/// the n-th shown frame would be, without shown_later. So they rise by exactly the source's frame durations, and every
+/// key frame is decoded at its own time in every rung, whatever B-frames lie between.
 class VideoTrackOutput final : public PictureTarget {
  public:
-  VideoTrackOutput(std::size_t track, MediaSink& sink, std::int64_t later) : track_(track), sink_(sink), later_(later) {}
+  VideoTrackOutput(std::size_t track, MediaSink& sink, std::int64_t later)
+      : track_(track), sink_(sink), later_(later) {}
 
   /// Opens the encoder and writes the init segment.
   Result<void> open(Engine& engine, const RungSettings& settings);

@@ -22,8 +22,8 @@ void complete_colour(AVFrame& frame) {
   const bool hdr = is_hdr(frame);
   if (frame.colorspace == AVCOL_SPC_UNSPECIFIED || frame.colorspace == AVCOL_SPC_RESERVED) {
     const bool rgb = (av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format))->flags & AV_PIX_FMT_FLAG_RGB) != 0;
-    frame.colorspace = rgb   ? AVCOL_SPC_RGB
-                       : hdr ? AVCOL_SPC_BT2020_NCL
+    frame.colorspace = rgb                         ? AVCOL_SPC_RGB
+                       : hdr                       ? AVCOL_SPC_BT2020_NCL
                        : frame.height >= kHdHeight ? AVCOL_SPC_BT709
                                                    : AVCOL_SPC_SMPTE170M;
   }
@@ -34,8 +34,8 @@ std::string size_of(std::int64_t width, std::int64_t height) {
   return "w=" + std::to_string(width) + ":h=" + std::to_string(height);
 }
 
-/// The largest even size of the frame's shape inside the rung's. A source that changes its shape in mid-stream keeps it,
-/// between black bars; rounding alone makes none.
+/// The largest even size of the frame's shape inside the rung's. A source that changes its shape in mid-stream keeps
+/// it, between black bars; rounding alone makes none.
 std::pair<std::int64_t, std::int64_t> fitted(const AVFrame& frame, std::int64_t width, std::int64_t height) {
   const AVRational sar = frame.sample_aspect_ratio;
   const double pixel = sar.num > 0 && sar.den > 0 ? std::clamp(av_q2d(sar), 0.1, 10.0) : 1;
@@ -55,10 +55,14 @@ std::string turn_filters(const Orientation& turn) {
   std::string filters;
   if (turn.mirrored) filters += ",hflip";
   switch (turn.quarter_turns) {
-    case 1: return filters + ",transpose=clock";
-    case 2: return filters + ",hflip,vflip";
-    case 3: return filters + ",transpose=cclock";
-    default: return filters;
+    case 1:
+      return filters + ",transpose=clock";
+    case 2:
+      return filters + ",hflip,vflip";
+    case 3:
+      return filters + ",transpose=cclock";
+    default:
+      return filters;
   }
 }
 
@@ -106,7 +110,8 @@ Result<void> VideoGraph::build(const AVFrame& frame) {
   std::snprintf(arguments, sizeof arguments, "video_size=%dx%d:pix_fmt=%d:time_base=1/90000:pixel_aspect=%d/%d",
                 frame.width, frame.height, frame.format, sar.num > 0 && sar.den > 0 ? sar.num : 1,
                 sar.num > 0 && sar.den > 0 ? sar.den : 1);
-  int done = avfilter_graph_create_filter(&source_, avfilter_get_by_name("buffer"), "in", arguments, nullptr, graph_.get());
+  int done =
+      avfilter_graph_create_filter(&source_, avfilter_get_by_name("buffer"), "in", arguments, nullptr, graph_.get());
   if (done < 0) return fail_av(Code::malformed, "filter source", done);
 
   AVFilterInOut* outputs = avfilter_inout_alloc();  // what the description's [in] connects to
@@ -138,7 +143,8 @@ Result<void> VideoGraph::build(const AVFrame& frame) {
 
 Result<void> VideoGraph::push(Frame frame, const OnPictures& on_pictures) {
   complete_colour(*frame);
-  const Format format{frame->width, frame->height, frame->format, frame->colorspace, frame->color_trc, frame->color_range};
+  const Format format{frame->width,      frame->height,    frame->format,
+                      frame->colorspace, frame->color_trc, frame->color_range};
   if (!graph_ || format != format_) {
     if (const Result<void> flushed = finish(on_pictures); !flushed) return flushed;
     if (Result<void> built = build(*frame); !built) {

@@ -15,8 +15,8 @@ namespace ribalta::transcode {
 
 /// The same moment in every rung.
 struct PictureSet {
-  std::int64_t time = 0;       ///< 90 kHz
-  std::vector<Frame> rungs;    ///< as many as the ladder has, highest first
+  std::int64_t time = 0;     ///< 90 kHz
+  std::vector<Frame> rungs;  ///< as many as the ladder has, highest first
 };
 
 class VideoGraph {

@@ -28,8 +28,13 @@ constexpr std::int64_t kPosterShortSideMax = 720;
 class VodPipeline {
  public:
   VodPipeline(int descriptor, std::uint64_t bytes, const VodSettings& settings, const SourceInfo& info, MediaSink& sink)
-      : descriptor_(descriptor), bytes_(bytes), settings_(settings), info_(info), sink_(sink),
-        schedule_(settings.segment_ms), limiter_(kFpsMax) {}
+      : descriptor_(descriptor),
+        bytes_(bytes),
+        settings_(settings),
+        info_(info),
+        sink_(sink),
+        schedule_(settings.segment_ms),
+        limiter_(kFpsMax) {}
 
   Result<VodSummary> run();
 
@@ -249,7 +254,8 @@ Result<void> VodPipeline::finish() {
   held_.reset();
   for (std::size_t i = 0; done && i < workers_.size(); ++i) done = workers_[i]->finish();
   if (done && audio_encoder_) {
-    done = audio_encoder_->finish([this](const EncodedAudio& packet) { return audio_output_->push(packet.pts, packet.data); });
+    done = audio_encoder_->finish(
+        [this](const EncodedAudio& packet) { return audio_output_->push(packet.pts, packet.data); });
     if (done) done = audio_output_->finish();
   }
   if (!done) return done;
@@ -282,7 +288,8 @@ std::expected<VodSummary, Refusal> transcode_file(int descriptor, std::uint64_t 
   Result<VodSummary> summary = pipeline.run();
   if (summary) return *summary;
   const std::string detail = summary.error().message + "; " + captured_log();
-  return std::unexpected{refuse(summary.error().code == Code::limit ? RefusalKind::limits : RefusalKind::corrupt, detail)};
+  return std::unexpected{
+      refuse(summary.error().code == Code::limit ? RefusalKind::limits : RefusalKind::corrupt, detail)};
 }
 
 }  // namespace ribalta::transcode

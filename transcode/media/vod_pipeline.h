@@ -19,15 +19,15 @@ struct VodSettings {
   std::int64_t short_side_max = 1'080;
   std::int64_t rungs_max = 6;
   std::string preset = "veryfast";
-  double crf = 23;          ///< under each rung's cap; 0: each rung's mean bitrate
+  double crf = 23;  ///< under each rung's cap; 0: each rung's mean bitrate
   std::int64_t cores = 2;
   bool loudness = true;
 };
-BOOST_DESCRIBE_STRUCT(VodSettings, (),
-                      (limits, segment_ms, short_side_max, rungs_max, preset, crf, cores, loudness))
+BOOST_DESCRIBE_STRUCT(VodSettings, (), (limits, segment_ms, short_side_max, rungs_max, preset, crf, cores, loudness))
 
-/// Accepts the file and transcodes it into `sink`. A refusal speaks of the file; an error inside it (`detail`) names what
-/// failed. When the sink fails, the refusal's detail says so and its kind is `corrupt`: callers know their own sink.
+/// Accepts the file and transcodes it into `sink`. A refusal speaks of the file; an error inside it (`detail`) names
+/// what failed. When the sink fails, the refusal's detail says so and its kind is `corrupt`: callers know their own
+/// sink.
 std::expected<VodSummary, Refusal> transcode_file(int descriptor, std::uint64_t bytes, const VodSettings& settings,
                                                   MediaSink& sink);
 

@@ -91,7 +91,8 @@ TEST_CASE("vod: all rungs have the same frames, the same key frames, and the cod
 }
 
 TEST_CASE("vod: FFmpeg reads the tracks as they were meant: size, rate, codec, count of frames") {
-  const auto file = generate("second_opinion.mp4", "-f lavfi -i testsrc2=s=320x568:r=25:d=3 -c:v libx264 -preset ultrafast");
+  const auto file =
+      generate("second_opinion.mp4", "-f lavfi -i testsrc2=s=320x568:r=25:d=3 -c:v libx264 -preset ultrafast");
   if (!file) return;
   KeepingSink sink;
   VodSettings settings = quick();
@@ -106,11 +107,13 @@ TEST_CASE("vod: FFmpeg reads the tracks as they were meant: size, rate, codec, c
 TEST_CASE("vod: a beep stays with its flash, also when the sound begins later than the picture") {
   for (const std::string offset : {"0", "0.7"}) {
     // White flash and beep at the same instant, once a second; the sound track begins `offset` later.
-    const auto file = generate(
-        "flash_" + offset + ".mp4",
-        "-f lavfi -i \"color=black:s=320x240:r=30:d=4,geq=lum='if(lt(mod(T,1),0.05),235,16)':cb=128:cr=128\" "
-        "-itsoffset " + offset + " -f lavfi -i \"aevalsrc='if(lt(mod(t+" + offset + ",1),0.05),sin(2*PI*1000*t),0)':s=48000:d=3\" "
-        "-c:v libx264 -preset ultrafast -c:a aac");
+    const auto file =
+        generate("flash_" + offset + ".mp4",
+                 "-f lavfi -i \"color=black:s=320x240:r=30:d=4,geq=lum='if(lt(mod(T,1),0.05),235,16)':cb=128:cr=128\" "
+                 "-itsoffset " +
+                     offset + " -f lavfi -i \"aevalsrc='if(lt(mod(t+" + offset +
+                     ",1),0.05),sin(2*PI*1000*t),0)':s=48000:d=3\" "
+                     "-c:v libx264 -preset ultrafast -c:a aac");
     if (!file) return;
     KeepingSink sink;
     REQUIRE(work_on(*file, quick(), sink).has_value());
@@ -141,7 +144,8 @@ TEST_CASE("vod: pictures are turned upright, squared and made even") {
       {"anamorphic.mp4", "-f lavfi -i testsrc2=s=160x120:r=10:d=0.5,setsar=2 -c:v libx264 -preset ultrafast", 320, 120},
       {"rotated.mp4", "", 108, 192},
   };
-  const auto upright = generate("upright.mp4", "-f lavfi -i testsrc2=s=192x108:r=10:d=0.5 -c:v libx264 -preset ultrafast");
+  const auto upright =
+      generate("upright.mp4", "-f lavfi -i testsrc2=s=192x108:r=10:d=0.5 -c:v libx264 -preset ultrafast");
   if (!upright) return;
   generate("rotated.mp4", "-i " + upright->string() + " -c copy -metadata:s:v:0 rotate=270");
   for (const Case& each : cases) {
@@ -158,9 +162,10 @@ TEST_CASE("vod: pictures are turned upright, squared and made even") {
 }
 
 TEST_CASE("vod: frames of uneven length keep their times, and over 60 a second are left out") {
-  const auto uneven = generate("uneven.mp4",
-                               "-f lavfi -i testsrc2=s=160x120:r=30:d=3 -vf \"select='not(mod(n,7))+lt(mod(n,40),12)'\" "
-                               "-vsync vfr -c:v libx264 -preset ultrafast");
+  const auto uneven =
+      generate("uneven.mp4",
+               "-f lavfi -i testsrc2=s=160x120:r=30:d=3 -vf \"select='not(mod(n,7))+lt(mod(n,40),12)'\" "
+               "-vsync vfr -c:v libx264 -preset ultrafast");
   if (!uneven) return;
   KeepingSink sink;
   REQUIRE(work_on(*uneven, quick(), sink).has_value());
@@ -179,9 +184,31 @@ TEST_CASE("vod: frames of uneven length keep their times, and over 60 a second a
   CHECK(frames <= 62);
 }
 
+TEST_CASE("vod: no segment has more bits than its rung announced, however hard the picture") {
+  const auto file = generate(
+      "noise.mp4",
+      "-f lavfi -i testsrc2=s=640x360:r=30:d=6 -vf noise=alls=60:allf=t -c:v libx264 -preset ultrafast -crf 18");
+  if (!file) return;
+  for (const double crf : {23.0, 0.0}) {
+    VodSettings settings = quick();
+    settings.preset = "veryfast";
+    settings.crf = crf;
+    KeepingSink sink;
+    REQUIRE(work_on(*file, settings, sink).has_value());
+    for (std::size_t i = 0; i < sink.kept_report.rungs.size(); ++i) {
+      for (std::size_t n = 0; n < sink.tracks[i].chunks.size(); ++n) {
+        const double seconds = static_cast<double>(sink.tracks[i].parsed[n].duration) / 90'000;
+        const double bits = static_cast<double>(sink.tracks[i].chunks[n].size()) * 8;
+        INFO("crf ", crf, " rung ", sink.kept_report.rungs[i].track, " segment ", n);
+        CHECK(bits / seconds <= static_cast<double>(sink.kept_report.rungs[i].bandwidth));
+      }
+    }
+  }
+}
+
 TEST_CASE("vod: a held picture is shown again, so that segments stay short") {
-  const auto file = generate("slides.mp4",
-                             "-f lavfi -i testsrc2=s=160x120:r=1/6:d=12 -vsync vfr -c:v libx264 -preset ultrafast");
+  const auto file =
+      generate("slides.mp4", "-f lavfi -i testsrc2=s=160x120:r=1/6:d=12 -vsync vfr -c:v libx264 -preset ultrafast");
   if (!file) return;
   KeepingSink sink;
   REQUIRE(work_on(*file, quick(), sink).has_value());
@@ -229,7 +256,8 @@ TEST_CASE("vod: real files with HDR, rotation, 5.1, damage and odd clocks become
        {"uploads/rot90_iphone_dovi84_hevc10.mov", "uploads/hlg_hevc10_1080p.mp4", "uploads/rot90_and_mirror_matrix.mp4",
         "uploads/vp9_60fps_vorbis51.webm", "uploads/edit_list_preroll.mp4", "uploads/ts_pts_near_wrap.ts",
         "uploads/mid_stream_resize.mp4", "uploads/gif_animation.gif", "uploads/tiny_2x2.mp4", "uploads/svq1_qdm2.mov",
-        "uploads/single_frame_cover_art.mp4", "uploads/sar_1137_800_firstpts10s.mp4", "hostile/mp4_h264_decode_errors.mp4"}) {
+        "uploads/single_frame_cover_art.mp4", "uploads/sar_1137_800_firstpts10s.mp4",
+        "hostile/mp4_h264_decode_errors.mp4"}) {
     KeepingSink sink;
     INFO(std::string{name});
     const auto summary = work_on(std::filesystem::path{folder} / name, settings, sink);

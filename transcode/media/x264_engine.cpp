@@ -41,9 +41,7 @@ class X264Encoder final : public RungEncoder {
       in.img.i_stride[plane] = picture.linesize[plane];
     }
     in.i_pts = pts;
-    in.i_type = kind == PictureKind::key        ? X264_TYPE_IDR
-                : kind == PictureKind::in_order ? X264_TYPE_P
-                                                : X264_TYPE_AUTO;
+    in.i_type = kind == PictureKind::key ? X264_TYPE_IDR : kind == PictureKind::in_order ? X264_TYPE_P : X264_TYPE_AUTO;
     const Result<bool> out = run(&in, on_encoded);
     if (!out) return pass(out);
     return {};
@@ -66,10 +64,10 @@ class X264Encoder final : public RungEncoder {
     const int bytes = x264_encoder_encode(x264_.get(), &units, &count, in, &out);
     if (bytes < 0) return fail(Code::internal, "x264: encode");
     if (bytes == 0 || count == 0) return false;
-    const EncodedFrame frame{.pts = out.i_pts,
-                             .key = out.i_type == X264_TYPE_IDR,
-                             .data = ByteSpan{reinterpret_cast<const std::byte*>(units[0].p_payload),
-                                              static_cast<std::size_t>(bytes)}};
+    const EncodedFrame frame{
+        .pts = out.i_pts,
+        .key = out.i_type == X264_TYPE_IDR,
+        .data = ByteSpan{reinterpret_cast<const std::byte*>(units[0].p_payload), static_cast<std::size_t>(bytes)}};
     if (const Result<void> taken = on_encoded(frame); !taken) return pass(taken);
     return true;
   }

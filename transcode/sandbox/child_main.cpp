@@ -50,8 +50,7 @@ void say_refused(PipeSink& sink, const Refusal& refusal) {
 }
 
 void work_on_file(const ChildRequest& request, PipeSink& sink) {
-  const auto summary =
-      transcode_file(3, static_cast<std::uint64_t>(request.input_bytes), *request.vod, sink);
+  const auto summary = transcode_file(3, static_cast<std::uint64_t>(request.input_bytes), *request.vod, sink);
   if (!summary) return say_refused(sink, summary.error());
   const std::string text = json_write(*summary);
   static_cast<void>(sink.send(MessageKind::summary, 0, as_bytes(text)));

@@ -27,6 +27,11 @@ Result<Pipe> make_pipe() {
   return Pipe{Descriptor{ends[0]}, Descriptor{ends[1]}};
 }
 
+std::string words(int status) {
+  if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
+  return "exit " + std::to_string(WEXITSTATUS(status));
+}
+
 /// Between fork and exec in a process with threads: system calls alone.
 [[noreturn]] void become_child(const char* program, const std::array<int, 4>& wanted, int niceness, pid_t parent) {
   // First out of the way of the numbers that are given out below.
@@ -46,7 +51,7 @@ Result<Pipe> make_pipe() {
   ::setsid();  // Ctrl-C in a terminal is for the parent, which drains
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent) ::_exit(126);
   if (niceness != 0) ::setpriority(PRIO_PROCESS, 0, niceness);
-  struct sigaction standard {};
+  struct sigaction standard{};
   standard.sa_handler = SIG_DFL;
   ::sigaction(SIGPIPE, &standard, nullptr);
   sigset_t none;
@@ -114,14 +119,21 @@ void ChildProcess::kill() {
   if (pid_ > 0) ::kill(pid_, SIGKILL);
 }
 
+std::optional<std::string> ChildProcess::ended() {
+  if (pid_ < 0) return "ended before";
+  int status = 0;
+  if (::waitpid(pid_, &status, WNOHANG) != pid_) return std::nullopt;
+  pid_ = -1;
+  return words(status);
+}
+
 std::string ChildProcess::wait() {
   if (pid_ < 0) return "ended before";
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
   pid_ = -1;
-  if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
-  return "exit " + std::to_string(WEXITSTATUS(status));
+  return words(status);
 }
 
 }  // namespace ribalta::transcode

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/result.h"
@@ -50,7 +51,9 @@ class ChildProcess {
   Descriptor from_child;  ///< messages; its standard output
   Descriptor log;         ///< its standard error
   void kill();
-  /// Waits for its end. @return a few words: `exit 0`, `signal 9`.
+  /// How it ended, in a few words (`exit 0`, `signal 9`), or nothing while it runs. Does not wait.
+  std::optional<std::string> ended();
+  /// Waits for its end. Blocks: kill() it first, or know that it ends.
   std::string wait();
 
  private:

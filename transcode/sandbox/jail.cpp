@@ -35,23 +35,53 @@ struct Released {
 using Filter = std::unique_ptr<void, Released>;
 
 Result<void> limit(int resource, rlim_t value) {
-  const struct rlimit both {value, value};
+  const struct rlimit both{value, value};
   if (::setrlimit(static_cast<__rlimit_resource>(resource), &both) != 0) return fail_errno("set a resource limit");
   return {};
 }
 
 /// Calls that media work makes. Everything else fails with EPERM, as if the system did not allow it: codecs ask for odd
 /// things at times and go on without.
-constexpr std::initializer_list<int> kAllowed = {
-    SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pread64), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(lseek),
-    SCMP_SYS(close), SCMP_SYS(fstat), SCMP_SYS(poll), SCMP_SYS(ppoll),
-    SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk),
-    SCMP_SYS(futex), SCMP_SYS(set_robust_list), SCMP_SYS(get_robust_list), SCMP_SYS(rseq), SCMP_SYS(set_tid_address),
-    SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(getcpu), SCMP_SYS(sysinfo),
-    SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday),
-    SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(getrandom), SCMP_SYS(getrusage),
-    SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
-    SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group)};
+constexpr std::initializer_list<int> kAllowed = {SCMP_SYS(read),
+                                                 SCMP_SYS(readv),
+                                                 SCMP_SYS(pread64),
+                                                 SCMP_SYS(write),
+                                                 SCMP_SYS(writev),
+                                                 SCMP_SYS(lseek),
+                                                 SCMP_SYS(close),
+                                                 SCMP_SYS(fstat),
+                                                 SCMP_SYS(poll),
+                                                 SCMP_SYS(ppoll),
+                                                 SCMP_SYS(munmap),
+                                                 SCMP_SYS(mremap),
+                                                 SCMP_SYS(madvise),
+                                                 SCMP_SYS(brk),
+                                                 SCMP_SYS(futex),
+                                                 SCMP_SYS(set_robust_list),
+                                                 SCMP_SYS(get_robust_list),
+                                                 SCMP_SYS(rseq),
+                                                 SCMP_SYS(set_tid_address),
+                                                 SCMP_SYS(sched_yield),
+                                                 SCMP_SYS(sched_getaffinity),
+                                                 SCMP_SYS(getcpu),
+                                                 SCMP_SYS(sysinfo),
+                                                 SCMP_SYS(clock_gettime),
+                                                 SCMP_SYS(clock_getres),
+                                                 SCMP_SYS(clock_nanosleep),
+                                                 SCMP_SYS(nanosleep),
+                                                 SCMP_SYS(gettimeofday),
+                                                 SCMP_SYS(getpid),
+                                                 SCMP_SYS(gettid),
+                                                 SCMP_SYS(tgkill),
+                                                 SCMP_SYS(getrandom),
+                                                 SCMP_SYS(getrusage),
+                                                 SCMP_SYS(rt_sigaction),
+                                                 SCMP_SYS(rt_sigprocmask),
+                                                 SCMP_SYS(rt_sigreturn),
+                                                 SCMP_SYS(sigaltstack),
+                                                 SCMP_SYS(restart_syscall),
+                                                 SCMP_SYS(exit),
+                                                 SCMP_SYS(exit_group)};
 
 Result<void> filter_calls() {
   const Filter filter{seccomp_init(SCMP_ACT_ERRNO(EPERM))};

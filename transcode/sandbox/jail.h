@@ -10,7 +10,7 @@ namespace ribalta::transcode {
 
 struct JailLimits {
   std::uint64_t memory_bytes = std::uint64_t{4} * 1024 * 1024 * 1024;  ///< address space
-  std::uint64_t cpu_s = 0;                                            ///< 0: unlimited (live)
+  std::uint64_t cpu_s = 0;                                             ///< 0: unlimited (live)
 };
 
 /// To be called before the first stranger's byte is read; there is no way back. Threads may be started later.

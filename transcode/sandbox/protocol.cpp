@@ -16,12 +16,17 @@ std::optional<std::size_t> payload_bytes_max(std::uint8_t kind) {
     case MessageKind::summary:
     case MessageKind::refusal:
     case MessageKind::note:
-    case MessageKind::init: return kTextBytesMax;
-    case MessageKind::end: return 0;
-    case MessageKind::progress: return 4;
-    case MessageKind::poster: return kPosterBytesMax;
+    case MessageKind::init:
+      return kTextBytesMax;
+    case MessageKind::end:
+      return 0;
+    case MessageKind::progress:
+      return 4;
+    case MessageKind::poster:
+      return kPosterBytesMax;
     case MessageKind::media:
-    case MessageKind::chunk: return kMessageBytesMax;
+    case MessageKind::chunk:
+      return kMessageBytesMax;
   }
   return std::nullopt;
 }

@@ -35,7 +35,7 @@ struct Message {
 
 /// Two seconds of the largest rung take some megabytes.
 inline constexpr std::size_t kMessageBytesMax = 32 * 1024 * 1024;
-inline constexpr std::size_t kTextBytesMax = 64 * 1024;    ///< JSON and notes
+inline constexpr std::size_t kTextBytesMax = 64 * 1024;  ///< JSON and notes
 inline constexpr std::size_t kPosterBytesMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kMessageHeaderBytes = 8;
 /// Tracks that a ladder can have: rungs and sound.

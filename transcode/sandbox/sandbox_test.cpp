@@ -102,8 +102,9 @@ TEST_CASE("sandbox: a playlist that calls itself a video never opens what it nam
   const auto wrapped = generate("wrap.ts", "-f lavfi -i testsrc2=s=160x120:r=10:d=1 -c:v libx264 -preset ultrafast");
   if (!wrapped) return;
   const std::atomic<bool> cancelled{false};
-  const std::string names[] = {"ffconcat version 1.0\nfile wrap.ts\n",
-                               "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n" + wrapped->string() + "\n#EXT-X-ENDLIST\n"};
+  const std::string names[] = {
+      "ffconcat version 1.0\nfile wrap.ts\n",
+      "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n" + wrapped->string() + "\n#EXT-X-ENDLIST\n"};
   for (const std::string& content : names) {
     const std::filesystem::path canary = scratch() / "canary.mp4";
     std::ofstream{canary} << content;

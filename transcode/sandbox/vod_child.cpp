@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "core/json.h"
@@ -18,6 +19,8 @@ namespace ribalta::transcode {
 namespace {
 
 constexpr int kPollMilliseconds = 200;
+/// A child that has said all ends within milliseconds.
+constexpr int kEndPolls = 50;
 constexpr std::size_t kChildLogBytesMax = 8 * 1024;
 
 class Conversation {
@@ -56,9 +59,12 @@ Result<void> Conversation::dispatch(Message message) {
       if (!report) return report.error().in("child's report");
       return to_sink(sink_.report(*report));
     }
-    case MessageKind::init: return to_sink(sink_.init(message.track, std::move(message.payload)));
-    case MessageKind::chunk: return to_sink(sink_.chunk(message.track, std::move(message.payload)));
-    case MessageKind::poster: return to_sink(sink_.poster(std::move(message.payload)));
+    case MessageKind::init:
+      return to_sink(sink_.init(message.track, std::move(message.payload)));
+    case MessageKind::chunk:
+      return to_sink(sink_.chunk(message.track, std::move(message.payload)));
+    case MessageKind::poster:
+      return to_sink(sink_.poster(std::move(message.payload)));
     case MessageKind::progress: {
       if (message.payload.size() != 4) return fail(Code::malformed, "progress of bytes", message.payload.size());
       return to_sink(sink_.progress(std::min(1.0, read_be32(message.payload) / 1e6)));
@@ -75,10 +81,12 @@ Result<void> Conversation::dispatch(Message message) {
       refusal_ = Refusal{refusal_kind(report->kind), report->sentence, report->detail};
       return {};
     }
-    case MessageKind::note: return {};
+    case MessageKind::note:
+      return {};
     case MessageKind::request:
     case MessageKind::media:
-    case MessageKind::end: break;
+    case MessageKind::end:
+      break;
   }
   return fail(Code::malformed, "the child sent a message that is ours to send");
 }
@@ -138,7 +146,13 @@ std::expected<VodSummary, WorkFailure> Conversation::run() {
 }
 
 std::expected<VodSummary, WorkFailure> Conversation::ended(bool silent) {
-  const std::string how = child_.wait();
+  std::optional<std::string> status;
+  for (int i = 0; i < kEndPolls && !status; ++i) {
+    status = child_.ended();
+    if (!status) std::this_thread::sleep_for(std::chrono::milliseconds{kPollMilliseconds});
+  }
+  if (!status) child_.kill();  // it has closed its output and does not end
+  const std::string how = status ? *status : child_.wait();
   while (child_.log.get() >= 0 && log_.size() < kChildLogBytesMax) read_log();
   if (refusal_) return std::unexpected{WorkFailure{.refusal = std::move(refusal_), .reason = how}};
   if (summary_ && how == "exit 0" && reader_.pending() == 0) return *summary_;
@@ -157,8 +171,9 @@ std::expected<VodSummary, WorkFailure> Conversation::ended(bool silent) {
 
 }  // namespace
 
-std::expected<VodSummary, WorkFailure> run_vod_child(int input, std::uint64_t input_bytes, const VodChildOptions& options,
-                                                     MediaSink& sink, const std::atomic<bool>& cancelled) {
+std::expected<VodSummary, WorkFailure> run_vod_child(int input, std::uint64_t input_bytes,
+                                                     const VodChildOptions& options, MediaSink& sink,
+                                                     const std::atomic<bool>& cancelled) {
   const auto broken = [](const Error& error) {
     return std::unexpected{WorkFailure{.refusal = {}, .reason = error.message, .cancelled = false, .ours = true}};
   };
@@ -170,7 +185,8 @@ std::expected<VodSummary, WorkFailure> run_vod_child(int input, std::uint64_t in
   request.input_bytes = static_cast<std::int64_t>(input_bytes);
   request.vod = options.settings;
   const std::string text = json_write(request);
-  if (const Result<void> asked = write_message(child->to_child.get(), MessageKind::request, 0, as_bytes(text)); !asked) {
+  if (const Result<void> asked = write_message(child->to_child.get(), MessageKind::request, 0, as_bytes(text));
+      !asked) {
     return broken(asked.error());
   }
   child->to_child.reset();

@@ -27,7 +27,7 @@ struct WorkFailure {
   std::optional<Refusal> refusal;  ///< the file's own fault, as the child found it
   std::string reason;              ///< otherwise: what happened, for the log
   bool cancelled = false;
-  bool ours = false;               ///< the sink, the disk or the system failed: another attempt may go well
+  bool ours = false;  ///< the sink, the disk or the system failed: another attempt may go well
 };
 
 /// A child that says nothing for so long hangs: it tells progress every few seconds, and measures loudness before.
@@ -35,7 +35,8 @@ inline constexpr int kSilenceSecondsMax = 1200;
 
 /// Blocking. Calls `sink` from this thread with what the child sent, bounded and in order, but not yet looked into: the
 /// sink checks what the bytes are. Ends early when `cancelled` becomes true.
-std::expected<VodSummary, WorkFailure> run_vod_child(int input, std::uint64_t input_bytes, const VodChildOptions& options,
-                                                     MediaSink& sink, const std::atomic<bool>& cancelled);
+std::expected<VodSummary, WorkFailure> run_vod_child(int input, std::uint64_t input_bytes,
+                                                     const VodChildOptions& options, MediaSink& sink,
+                                                     const std::atomic<bool>& cancelled);
 
 }  // namespace ribalta::transcode

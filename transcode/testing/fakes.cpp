@@ -202,7 +202,8 @@ Task<void> Farm::get_track(http::Exchange& exchange, std::string track) {
 }
 
 Task<void> Farm::put_track(http::Exchange& exchange, std::string track) {
-  PutBody put{.track = track, .epoch = std::string{exchange.head().fields.get("Ribalta-Epoch")}, .bytes = {}, .whole = false};
+  PutBody put{
+      .track = track, .epoch = std::string{exchange.head().fields.get("Ribalta-Epoch")}, .bytes = {}, .whole = false};
   unsigned refused = 0;
   {
     const std::lock_guard lock{mutex_};

@@ -60,8 +60,7 @@ std::optional<std::filesystem::path> generate(const std::string& name, const std
   }
   const std::filesystem::path file = scratch() / name;
   if (!std::filesystem::exists(file)) {
-    const std::string complaint =
-        output_of("ffmpeg -v error -nostdin -y " + arguments + " " + file.string() + " 2>&1");
+    const std::string complaint = output_of("ffmpeg -v error -nostdin -y " + arguments + " " + file.string() + " 2>&1");
     INFO(arguments, ": ", complaint);
     REQUIRE(std::filesystem::exists(file));
   }
@@ -80,15 +79,15 @@ std::string errors_in(const std::string& path) {
 }
 
 std::vector<double> beep_times(const std::string& path) {
-  return numbers_after(output_of("ffmpeg -nostdin -hide_banner -i " + path +
-                                 " -af silencedetect=noise=-30dB:d=0.2 -f null - 2>&1"),
-                       "silence_end: ");
+  return numbers_after(
+      output_of("ffmpeg -nostdin -hide_banner -i " + path + " -af silencedetect=noise=-30dB:d=0.2 -f null - 2>&1"),
+      "silence_end: ");
 }
 
 std::vector<double> flash_times(const std::string& path) {
-  return numbers_after(output_of("ffmpeg -nostdin -hide_banner -i " + path +
-                                 " -vf negate,blackdetect=d=0.01:pix_th=0.3 -f null - 2>&1"),
-                       "black_start:");
+  return numbers_after(
+      output_of("ffmpeg -nostdin -hide_banner -i " + path + " -vf negate,blackdetect=d=0.01:pix_th=0.3 -f null - 2>&1"),
+      "black_start:");
 }
 
 double mean_volume(const std::string& path) {
@@ -146,7 +145,7 @@ std::string KeepingSink::write_track(std::size_t track, const std::string& name)
 }
 
 std::expected<VodSummary, Refusal> work_on(const std::filesystem::path& file, const VodSettings& settings,
-                                             MediaSink& sink) {
+                                           MediaSink& sink) {
   const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   REQUIRE(descriptor >= 0);
   auto summary = transcode_file(descriptor, std::filesystem::file_size(file), settings, sink);

@@ -59,6 +59,6 @@ class KeepingSink final : public MediaSink {
 
 /// transcode_file of a path.
 std::expected<VodSummary, Refusal> work_on(const std::filesystem::path& file, const VodSettings& settings,
-                                             MediaSink& sink);
+                                           MediaSink& sink);
 
 }  // namespace ribalta::transcode::testing

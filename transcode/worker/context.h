@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "core/daemon.h"
 #include "transcode/config.h"
@@ -14,5 +16,13 @@ struct WorkerContext {
   TranscodeConfig config;  ///< completed
   ControlClient control;
 };
+
+/// Counts a job's end. `how`: published, a kind of refusal, worker, lost, given up, …
+inline void count_end(WorkerContext& context, std::string_view kind, std::string_view how) {
+  context.node.metrics
+      .counter("ribalta_transcode_jobs_ended_total", "jobs that ended, and how",
+               {{"kind", std::string{kind}}, {"how", std::string{how}}})
+      .add();
+}
 
 }  // namespace ribalta::transcode

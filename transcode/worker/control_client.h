@@ -39,7 +39,8 @@ struct Job {
   std::optional<std::string> source_audio;
 };
 BOOST_DESCRIBE_STRUCT(Job, (),
-                      (job, kind, epoch, attempt, video, version, input, limits, stream, plan, source_video, source_audio))
+                      (job, kind, epoch, attempt, video, version, input, limits, stream, plan, source_video,
+                       source_audio))
 
 /// What came of a call about a leased job.
 enum class LeaseState : std::uint8_t {

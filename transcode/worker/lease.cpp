@@ -18,7 +18,8 @@ Task<void> keep_lease(std::shared_ptr<Lease> lease, ControlClient& control, JobI
     if (state == LeaseState::lost) lease->lost = true;
     if (state == LeaseState::cancelled) lease->cancelled = true;
     if (lease->lost || lease->cancelled) {
-      log_info("job given up", {{"job", job.view()}, {"epoch", epoch}, {"why", lease->lost ? "lease lost" : "cancelled"}});
+      log_info("job given up",
+               {{"job", job.view()}, {"epoch", epoch}, {"why", lease->lost ? "lease lost" : "cancelled"}});
       lease->stop = true;
       lease->changed.notify_all();
       co_return;

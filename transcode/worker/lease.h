@@ -16,13 +16,13 @@ inline constexpr std::chrono::milliseconds kHeartbeatEvery{5'000};
 struct Lease {
   explicit Lease(asio::any_io_executor executor) : loop(executor), changed(executor) {}
   asio::any_io_executor loop;
-  Event changed;                         ///< on the loop: `stop` turned true, or the job is done
+  Event changed;  ///< on the loop: `stop` turned true, or the job is done
   std::atomic<double> progress{0};
-  std::atomic<bool> stop{false};         ///< work should end: lost, cancelled, or we are stopping
-  bool lost = false;                     ///< somebody else holds it
+  std::atomic<bool> stop{false};  ///< work should end: lost, cancelled, or we are stopping
+  bool lost = false;              ///< somebody else holds it
   bool cancelled = false;
-  bool draining = false;                 ///< we are stopping
-  bool done = false;                     ///< no more heartbeats
+  bool draining = false;  ///< we are stopping
+  bool done = false;      ///< no more heartbeats
 };
 
 /// Until the job is done, the lease lost, or the job cancelled. Without an answer the work goes on: the epoch decides

@@ -57,12 +57,14 @@ Task<Result<std::optional<TrackHead>>> head_of(WorkerContext& context, http::Add
   co_return std::optional<TrackHead>{*head};
 }
 
-/// Where a track goes on. What lies further behind the source than kSegmentsBehindMax was announced as a gap: it would only
-/// keep the newest segments waiting.
-Task<Result<std::int64_t>> resume_point(WorkerContext& context, const LiveTask& task, std::string track, std::string source) {
+/// Where a track goes on. What lies further behind the source than kSegmentsBehindMax was announced as a gap: it would
+/// only keep the newest segments waiting.
+Task<Result<std::int64_t>> resume_point(WorkerContext& context, const LiveTask& task, std::string track,
+                                        std::string source) {
   const Result<std::optional<TrackHead>> mine = co_await head_of(context, task.packager, task.stream, std::move(track));
   if (!mine) co_return pass(mine);
-  const Result<std::optional<TrackHead>> theirs = co_await head_of(context, task.packager, task.stream, std::move(source));
+  const Result<std::optional<TrackHead>> theirs =
+      co_await head_of(context, task.packager, task.stream, std::move(source));
   if (!theirs) co_return pass(theirs);
   const std::int64_t durable = *mine ? (*mine)->decode_time_durable : 0;
   if (!*theirs || (*theirs)->timescale <= 0 || (*theirs)->timescale > 1'000'000) co_return durable;
@@ -74,7 +76,7 @@ Task<Result<std::int64_t>> resume_point(WorkerContext& context, const LiveTask& 
   const std::int64_t segment = task.settings.segment_ms * timescale / 1000;
   if (newest - durable <= kSegmentsBehindMax * segment) co_return durable;
   const std::int64_t from = newest - kSegmentsBehindMax * segment;
-  co_return (from + segment - 1) / segment * segment;
+  co_return (from + segment - 1) / segment* segment;
 }
 
 bool takes_part(const std::vector<media::LadderVideo>& video) {
@@ -91,7 +93,8 @@ Task<Result<LiveTask>> prepare(WorkerContext& context, const Job& job) {
                 .settings = {}};
   const std::string source_video = job.source_video.value_or("src-v");
   const std::string source_audio = job.source_audio.value_or("src-a");
-  if (!is_track_name(source_video) || !is_track_name(source_audio)) co_return fail(Code::malformed, "job: source track");
+  if (!is_track_name(source_video) || !is_track_name(source_audio))
+    co_return fail(Code::malformed, "job: source track");
   LiveSettings& settings = task.settings;
   settings.follow_source_keys = takes_part(job.plan->video);
   settings.segment_ms = std::clamp<std::int64_t>(job.plan->segment_target_ms, 200, 20'000);
@@ -158,12 +161,11 @@ Task<void> run_live_job(WorkerContext& context, Job job, std::shared_ptr<Lease> 
   }
   spawn(lease->loop, "live heartbeat", keep_lease(lease, context.control, job.job, job.epoch, "live"));
   const LiveEnd how = co_await work(context, job, lease);
-  log_info("live job ended", {{"job", job.job.view()},
-                              {"stream", job.stream->view()},
-                              {"how", how == LiveEnd::stream_ended ? "stream ended"
-                                      : how == LiveEnd::fenced     ? "fenced"
-                                      : how == LiveEnd::stopped    ? "stopped"
-                                                                   : "broken"}});
+  const std::string_view how_text = how == LiveEnd::stream_ended ? "stream ended"
+                                    : how == LiveEnd::fenced     ? "lost"
+                                    : how == LiveEnd::stopped    ? "given up"
+                                                                 : "broken";
+  log_info("live job ended", {{"job", job.job.view()}, {"stream", job.stream->view()}, {"how", how_text}});
   if (!lease->lost && !lease->cancelled && how != LiveEnd::fenced) {
     if (how == LiveEnd::stream_ended) {
       co_await tell_complete(lease, context.control, job.job, job.epoch, boost::json::object{});
@@ -174,6 +176,7 @@ Task<void> run_live_job(WorkerContext& context, Job job, std::shared_ptr<Lease> 
   }
   lease->done = true;
   lease->changed.notify_all();
+  count_end(context, "live", how_text);
 }
 
 }  // namespace ribalta::transcode

@@ -11,13 +11,16 @@
 namespace ribalta::transcode {
 namespace {
 
-/// Source bytes that wait for the child: about 4 s of a good source. When they are so many, the packager is not read on;
-/// it then skips to a newer key frame, and the rungs show a gap instead of falling ever further behind.
+/// Source bytes that wait for the child: about 4 s of a good source. When they are so many, the packager is not read
+/// on; it then skips to a newer key frame, and the rungs show a gap instead of falling ever further behind.
 constexpr std::size_t kChildBytesWaitingMax = 4 * 1024 * 1024;
 /// A live source may be silent for its whole grace period and a little more.
 constexpr std::chrono::milliseconds kSourceIdleMax{120'000};
 constexpr std::chrono::milliseconds kWaitStep{60'000};
 constexpr std::size_t kChildLogBytesMax = 8 * 1024;
+/// A child that closes its output ends within milliseconds.
+constexpr std::chrono::milliseconds kEndPoll{10};
+constexpr int kEndPolls = 50;
 
 }  // namespace
 
@@ -29,7 +32,13 @@ struct LiveSession::Output {
 };
 
 LiveSession::LiveSession(WorkerContext& context, LiveTask task, std::shared_ptr<Lease> lease)
-    : context_(context), task_(std::move(task)), lease_(std::move(lease)), loop_(lease_->loop), changed_(loop_) {
+    : context_(context),
+      task_(std::move(task)),
+      lease_(std::move(lease)),
+      loop_(lease_->loop),
+      changed_(loop_),
+      chunks_total_(context.node.metrics.counter("ribalta_transcode_live_chunks_total",
+                                                 "chunks of live rungs sent to the packager")) {
   for (const LiveRung& rung : task_.settings.rungs) {
     outputs_.push_back(std::make_unique<Output>(Output{rung.rung.track, {}, {}}));
   }
@@ -116,7 +125,8 @@ Task<void> LiveSession::read_source(std::string track, std::uint8_t number) {
   http::ClientLimits limits;
   limits.answer = std::chrono::milliseconds{40'000};  // the packager waits 30 s for a track
   limits.read_idle = kSourceIdleMax;
-  Result<std::unique_ptr<http::Download>> opened = co_await http::Download::open(task_.packager, std::move(get), limits);
+  Result<std::unique_ptr<http::Download>> opened =
+      co_await http::Download::open(task_.packager, std::move(get), limits);
   if (!opened) {
     end(LiveEnd::broken, "source " + track + ": " + opened.error().message);
     co_return;
@@ -185,6 +195,7 @@ Task<bool> LiveSession::on_message(Message message) {
     if (ended_) co_return false;
     if (written) {
       ++chunks_;
+      chunks_total_.add();
       co_return true;
     }
     const unsigned status = output.upload && output.upload->early_answer() ? output.upload->early_answer()->status : 0;
@@ -199,8 +210,10 @@ Task<bool> LiveSession::on_message(Message message) {
   }
   if (message.kind == MessageKind::summary) {
     const Result<void> finished = co_await finish_outputs();
-    if (finished) end(LiveEnd::stream_ended, "the stream ended");
-    else end(LiveEnd::broken, finished.error().message);
+    if (finished)
+      end(LiveEnd::stream_ended, "the stream ended");
+    else
+      end(LiveEnd::broken, finished.error().message);
     co_return false;
   }
   co_return true;
@@ -225,7 +238,12 @@ Task<void> LiveSession::read_child() {
     const auto [error, got] = co_await child_out_->async_read_some(asio::buffer(buffer), kTuple);
     if (ended_) co_return;
     if (error) {
-      end(LiveEnd::broken, "the media child ended: " + child_->wait() + " " + log_);
+      std::optional<std::string> how = child_->ended();
+      for (int i = 0; i < kEndPolls && !how && !ended_; ++i) {
+        co_await sleep_for(kEndPoll);
+        how = child_->ended();
+      }
+      end(LiveEnd::broken, "the media child ended: " + how.value_or("closed its output") + " " + log_);
       co_return;
     }
     reader_.feed(ByteSpan{buffer}.first(got));

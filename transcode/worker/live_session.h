@@ -73,14 +73,15 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
   MessageReader reader_;
   std::deque<Bytes> to_child_;
   std::size_t to_child_bytes_ = 0;
-  int sources_ = 0;       ///< readers that have not come to the end of the stream
-  int tasks_ = 0;         ///< coroutines that still run
+  int sources_ = 0;  ///< readers that have not come to the end of the stream
+  int tasks_ = 0;    ///< coroutines that still run
   std::vector<std::shared_ptr<http::Download>> downloads_;
   std::vector<std::unique_ptr<Output>> outputs_;
   std::optional<LiveEnd> ended_;
   std::string reason_;
   std::string log_;
   std::uint64_t chunks_ = 0;
+  Counter& chunks_total_;
 };
 
 }  // namespace ribalta::transcode

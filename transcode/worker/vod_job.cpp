@@ -44,7 +44,8 @@ Outcome failed(std::string_view kind, std::string_view reason, bool retry) {
 SourceLimits narrowed(SourceLimits limits, const std::optional<JobLimits>& job) {
   if (!job) return limits;
   if (job->bytes_max) limits.bytes_max = std::min(limits.bytes_max, *job->bytes_max);
-  if (job->duration_ms_max) limits.duration_s_max = std::min(limits.duration_s_max, (*job->duration_ms_max + 999) / 1000);
+  if (job->duration_ms_max)
+    limits.duration_s_max = std::min(limits.duration_s_max, (*job->duration_ms_max + 999) / 1000);
   if (job->side_max) limits.side_max = std::min(limits.side_max, *job->side_max);
   if (job->fps_max) limits.fps_max = std::min(limits.fps_max, static_cast<std::int64_t>(std::ceil(*job->fps_max)));
   return limits;
@@ -64,14 +65,14 @@ Outcome explain(const WorkFailure& failure, const Job& job) {
 }
 
 /// Everything that blocks; on a thread of its own.
-Outcome work(ObjectStore& store, const TranscodeConfig& config, const Job& job, Lease& lease) {
+Outcome work(ObjectStore& store, Metrics& metrics, const TranscodeConfig& config, const Job& job, Lease& lease) {
   const Result<std::filesystem::path> path = store.local_path(*job.input);
   if (!path) {
     log_error("an upload's bytes are not there", {{"job", job.job.view()}, {"error", path.error()}});
     return failed("worker", kOursSentence, true);
   }
   const Descriptor input{::open(path->c_str(), O_RDONLY | O_CLOEXEC)};
-  struct stat status {};
+  struct stat status{};
   if (input.get() < 0 || ::fstat(input.get(), &status) != 0) return failed("worker", kOursSentence, true);
 
   VodChildOptions options;
@@ -84,12 +85,14 @@ Outcome work(ObjectStore& store, const TranscodeConfig& config, const Job& job, 
   options.settings.preset = config.vod_preset;
   options.settings.crf = static_cast<double>(config.vod_crf_tenths) / 10;
   options.settings.cores = config.cores;
-  const media::LadderOptions ladder{.short_side_max = config.short_side_max,
-                                    .fps_max = 60,
-                                    .rungs_max = static_cast<std::size_t>(config.rungs_max)};
-  VodStore sink{store, config.spool, job.video->text(), *job.version, options.settings.segment_ms, ladder,
-                [&lease](double done) { lease.progress = done; }};
-  const auto summary = run_vod_child(input.get(), static_cast<std::uint64_t>(status.st_size), options, sink, lease.stop);
+  const media::LadderOptions ladder{
+      .short_side_max = config.short_side_max, .fps_max = 60, .rungs_max = static_cast<std::size_t>(config.rungs_max)};
+  VodStore sink{
+      store, config.spool, job.video->text(), *job.version, options.settings.segment_ms, ladder, [&lease](double done) {
+        lease.progress = done;
+      }};
+  const auto summary =
+      run_vod_child(input.get(), static_cast<std::uint64_t>(status.st_size), options, sink, lease.stop);
   if (!summary) return explain(summary.error(), job);
   const Result<VideoRecord> record = sink.publish(*summary);
   if (!record) {
@@ -104,6 +107,12 @@ Outcome work(ObjectStore& store, const TranscodeConfig& config, const Job& job, 
                                  {"encode_ms", summary->encode_ms},
                                  {"frames", summary->frames},
                                  {"decode_errors", summary->decode_errors}});
+  metrics.counter("ribalta_transcode_vod_frames_total", "pictures encoded, each in every rung")
+      .add(static_cast<double>(summary->frames));
+  metrics.counter("ribalta_transcode_vod_media_seconds_total", "length of what was transcoded")
+      .add(static_cast<double>(record->duration_ms) / 1000);
+  metrics.counter("ribalta_transcode_vod_encode_seconds_total", "wall time that it took")
+      .add(static_cast<double>(summary->encode_ms) / 1000);
   const VideoTrackRecord& top = record->video_tracks.front();
   return {.result = VodResult{*job.version, record->duration_ms, top.width, top.height, record->video_tracks, true},
           .failure = {}};
@@ -130,7 +139,7 @@ Task<void> run_vod_job(WorkerContext& context, Job job, std::shared_ptr<Lease> l
   };
   const auto finished = std::make_shared<Finished>();
   std::thread thread{[&context, &job, lease, finished] {
-    Outcome outcome = work(*context.node.store, context.config, job, *lease);
+    Outcome outcome = work(*context.node.store, context.node.metrics, context.config, job, *lease);
     asio::post(lease->loop, [lease, finished, outcome = std::move(outcome)]() mutable {
       finished->outcome = std::move(outcome);
       lease->changed.notify_all();
@@ -154,6 +163,8 @@ Task<void> run_vod_job(WorkerContext& context, Job job, std::shared_ptr<Lease> l
   }
   lease->done = true;
   lease->changed.notify_all();
+  const std::string how = !wanted ? "given up" : outcome.result ? "published" : outcome.failure->kind;
+  count_end(context, "vod", state == LeaseState::lost && outcome.result ? "lost" : how);
   // A result that nobody takes is removed; one whose fate is unknown stays for the sweeper.
   if (outcome.result && (state == LeaseState::lost || !wanted)) {
     const std::string prefix = "vod/" + job.video->text() + "/" + *job.version + "/";

@@ -30,8 +30,7 @@ Result<void> write_all(int descriptor, ByteSpan bytes) {
 }  // namespace
 
 VodStore::VodStore(ObjectStore& store, std::filesystem::path spool, std::string video, std::string version,
-                   std::int64_t segment_ms, const media::LadderOptions& ladder,
-                   std::function<void(double)> on_progress)
+                   std::int64_t segment_ms, const media::LadderOptions& ladder, std::function<void(double)> on_progress)
     : store_(store),
       spool_(std::move(spool)),
       video_(std::move(video)),
@@ -47,9 +46,11 @@ Result<void> VodStore::report(const VodReport& report) {
   const media::LadderSource size{std::max(report.width, media::kSideMin), std::max(report.height, media::kSideMin),
                                  report.fps};
   const auto rungs = media::vod_ladder(size, ladder_);
-  if (!rungs || *rungs != report.rungs) return fail(Code::malformed, "a report whose rungs do not follow from its size");
+  if (!rungs || *rungs != report.rungs)
+    return fail(Code::malformed, "a report whose rungs do not follow from its size");
   if (report.audio.size() > 1) return fail(Code::limit, "sound tracks", report.audio.size());
-  if (!report.audio.empty() && report.audio[0] != media::encoded_audio()) return fail(Code::malformed, "another sound track");
+  if (!report.audio.empty() && report.audio[0] != media::encoded_audio())
+    return fail(Code::malformed, "another sound track");
   for (const media::LadderVideo& rung : report.rungs) {
     Track track;
     track.name = rung.track;
@@ -112,7 +113,8 @@ Result<void> VodStore::chunk(std::size_t track, Bytes bytes) {
   if (!chunk->first_is_sync) return fail(Code::malformed, "a segment that begins without a key frame:", mine.name);
   if (mine.segments.size() >= media::kSegmentReferencesMax) return fail(Code::limit, "too many segments:", mine.name);
   if (mine.bytes + bytes.size() > kTrackBytesMax) return fail(Code::limit, "too many bytes:", mine.name);
-  if (chunk->duration > std::numeric_limits<std::uint32_t>::max()) return fail(Code::limit, "a segment too long:", mine.name);
+  if (chunk->duration > std::numeric_limits<std::uint32_t>::max())
+    return fail(Code::limit, "a segment too long:", mine.name);
   if (const Result<void> written = write_all(mine.spool.get(), bytes); !written) return written;
   mine.ends = chunk->decode_end();
   mine.bytes += bytes.size();
@@ -175,14 +177,23 @@ Result<VideoRecord> VodStore::publish(const VodSummary& summary) {
     if (const Result<void> put = put_track(track, file); !put) return pass(put);
     const std::int64_t duration = track.ends - track.begins;
     if (track.audio) {
-      record.audio_tracks.push_back({.track = track.name, .file = file, .codecs = track.codecs,
-                                     .sample_rate = track.config.sample_rate, .channels = track.config.channels,
-                                     .language = track.config.language, .timescale = track.config.timescale,
+      record.audio_tracks.push_back({.track = track.name,
+                                     .file = file,
+                                     .codecs = track.codecs,
+                                     .sample_rate = track.config.sample_rate,
+                                     .channels = track.config.channels,
+                                     .language = track.config.language,
+                                     .timescale = track.config.timescale,
                                      .duration = duration});
     } else {
       const media::LadderVideo& rung = report_.rungs[i];
-      record.video_tracks.push_back({.track = track.name, .file = file, .codecs = track.codecs, .width = rung.width,
-                                     .height = rung.height, .fps = rung.fps, .timescale = track.config.timescale,
+      record.video_tracks.push_back({.track = track.name,
+                                     .file = file,
+                                     .codecs = track.codecs,
+                                     .width = rung.width,
+                                     .height = rung.height,
+                                     .fps = rung.fps,
+                                     .timescale = track.config.timescale,
                                      .duration = duration});
     }
   }

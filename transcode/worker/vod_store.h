@@ -40,8 +40,7 @@ struct AudioTrackRecord {
   std::int64_t timescale = 0;
   std::int64_t duration = 0;
 };
-BOOST_DESCRIBE_STRUCT(AudioTrackRecord, (),
-                      (track, file, codecs, sample_rate, channels, language, timescale, duration))
+BOOST_DESCRIBE_STRUCT(AudioTrackRecord, (), (track, file, codecs, sample_rate, channels, language, timescale, duration))
 struct VideoRecord {
   std::string video;
   std::string version;
@@ -86,9 +85,9 @@ class VodStore final : public MediaSink {
     media::TrackConfig config;
     Descriptor spool;
     std::uint64_t bytes = 0;
-    std::int64_t begins = 0;       ///< decode time of the first segment
+    std::int64_t begins = 0;  ///< decode time of the first segment
     std::int64_t ends = 0;
-    std::int64_t presentation = 0; ///< the earliest of the first segment
+    std::int64_t presentation = 0;  ///< the earliest of the first segment
     std::vector<media::SegmentReference> segments;
   };
   Result<void> put_track(Track& track, const std::string& file);

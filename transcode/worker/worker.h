@@ -1,5 +1,5 @@
-// The worker: asks for jobs when a bell rings and every 5 s, and runs as many as it has room for. Live and VOD have queues
-// and room of their own.
+// The worker: asks for jobs when a bell rings and every 5 s, and runs as many as it has room for. Live and VOD have
+// queues and room of their own.
 #pragma once
 
 #include <array>

@@ -94,9 +94,10 @@ Body parse(ByteSpan bytes) {
 
 /// A live source as ingest would send it: H.264 with a key frame each second, at 90 kHz.
 std::optional<Bytes> live_source(const char* name, const char* coding) {
-  const auto file = generate(name, std::string{"-f lavfi -i testsrc2=s=320x240:r=30:d=6 -c:v libx264 -preset ultrafast "} + coding +
-                                       " -g 30 -sc_threshold 0 -video_track_timescale 90000 "
-                                       "-movflags +empty_moov+default_base_moof+frag_every_frame -f mp4");
+  const auto file =
+      generate(name, std::string{"-f lavfi -i testsrc2=s=320x240:r=30:d=6 -c:v libx264 -preset ultrafast "} + coding +
+                         " -g 30 -sc_threshold 0 -video_track_timescale 90000 "
+                         "-movflags +empty_moov+default_base_moof+frag_every_frame -f mp4");
   if (!file) return std::nullopt;
   return file_bytes(*file);
 }
