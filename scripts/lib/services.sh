@@ -118,6 +118,7 @@ RIBALTA_NODE_DATA=$data
 RIBALTA_CONTROL_REGISTRATION=$registration
 RIBALTA_CONTROL_SITE_URL=$site
 RIBALTA_CONTROL_RTMP_URL=$rtmp
+RIBALTA_CONTROL_RTMPS_URL=$rtmps
 RIBALTA_INGEST_RTMP_ADDRESS=$listen
 RIBALTA_INGEST_RTMP_PORT=$rtmp_port
 TXT
@@ -232,12 +233,13 @@ wait_until_healthy() {
     folder=$data/run/services/$name
     progress "$((++count))" "${#services[@]}" "waiting for $name,"
     tries=0
-    until s6-svok "$folder" 2>/dev/null; do # the supervisor has just been told of it
+    until "${run_as[@]}" s6-svok "$folder" 2>/dev/null; do # the supervisor has just been told of it
       tries=$((tries + 1))
       [ "$tries" -lt 200 ] || service_failed "$name"
       sleep 0.05
     done
-    s6-svwait -U -t 60000 "$folder" >/dev/null 2>&1 || service_failed "$name"
+    # As the services' own user: what waits is told through a FIFO that the supervisor must be able to write.
+    "${run_as[@]}" s6-svwait -U -t 60000 "$folder" >/dev/null 2>&1 || service_failed "$name"
   done
   progress_end
 }

@@ -122,8 +122,10 @@ export class Instance {
     if (pid === this.pid(service) || this.pid(service) <= 0) {
       await until(`${service} again`, () => this.pid(service) > 0 && this.pid(service) !== pid, 20_000, 50);
     }
-    const waited = await run('s6-svwait', ['-U', '-t', '30000', path.join(this.data, 'run/services', service)]);
-    if (waited.code !== 0) throw new Error(`${service} did not become ready again: ${waited.stderr}`);
+    await until(`${service} is ready again`, () => {
+      const { stdout } = spawnSync('s6-svstat', ['-o', 'up,ready', path.join(this.data, 'run/services', service)], { encoding: 'utf8' });
+      return stdout.trim() === 'true true';
+    }, 30_000, 50);
   }
 }
 
