@@ -78,7 +78,7 @@ const instance = await Instance.start('bench-latency');
 const publisher = publishCode(`${instance.endpoints.rtmp}/${instance.endpoints.stream_key}`);
 let browser;
 try {
-  const live = await until('the live is listed', async () => (await instance.api('GET', '/lives')).lives.find(({ state }) => state === 'live'), 40_000);
+  const live = await until('the live is listed', async () => (await instance.api('GET', '/lives')).items.find(({ state }) => state === 'live'), 40_000);
   const { variants } = await multivariant(instance.url(live.hls));
   const bus = [];
   const edge = [];

@@ -77,7 +77,7 @@ const nginxWorker = async () => {
 
 test('each daemon is back by itself after kill -9, the live goes on, no upload is lost', { timeout: 600_000 }, async () => {
   const publisher = persistentPublisher(`${instance.endpoints.rtmp}/${instance.endpoints.stream_key}`);
-  const live = await until('the live is listed', async () => (await instance.api('GET', '/lives')).lives.find(({ state }) => state === 'live'), 40_000);
+  const live = await until('the live is listed', async () => (await instance.api('GET', '/lives')).items.find(({ state }) => state === 'live'), 40_000);
   const master = await multivariant(instance.url(live.hls));
   const viewer = new Viewer(master.variants[0].url);
   await until('the viewer plays', () => viewer.seen.size >= 2, 40_000);

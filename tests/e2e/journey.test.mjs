@@ -39,8 +39,8 @@ async function visit(options) {
 const shot = (page, name) => page.screenshot({ path: path.join(screenshots, `${name}.png`) });
 
 test('a visitor signs up, swipes, watches the live, uploads a video and plays it', { timeout: 280_000 }, async () => {
-  await until('clips are ready', async () => (await instance.api('GET', '/feed')).videos.length >= 3, 120_000, 500);
-  await until('the demo is live', async () => (await instance.api('GET', '/lives')).lives.some(({ state }) => state === 'live'), 60_000, 500);
+  await until('clips are ready', async () => (await instance.api('GET', '/feed')).items.length >= 3, 120_000, 500);
+  await until('the demo is live', async () => (await instance.api('GET', '/lives')).items.some(({ state }) => state === 'live'), 60_000, 500);
   const page = await visit(phone);
 
   await page.goto(instance.url('/'));
@@ -58,7 +58,7 @@ test('a visitor signs up, swipes, watches the live, uploads a video and plays it
   await page.locator(id('submit')).click();
   await page.waitForURL((url) => !url.pathname.startsWith('/signup'), { timeout: 20_000 });
 
-  const { lives } = await instance.api('GET', '/lives');
+  const { items: lives } = await instance.api('GET', '/lives');
   await page.goto(instance.url(`/l/${lives[0].stream}`));
   await playing(page, id('live-video'));
   const at = await page.evaluate((found) => document.querySelector(found).currentTime, id('live-video'));
@@ -83,7 +83,7 @@ test('a visitor signs up, swipes, watches the live, uploads a video and plays it
   await shot(page, 'uploading-phone');
   await until('the upload is ready', () => page.evaluate((found) => [...document.querySelectorAll(found)].some((element) => element.dataset.state === 'ready'), id('upload-state')), 90_000);
   await shot(page, 'uploaded-phone');
-  const mine = (await instance.api('GET', '/users/lucia')).videos;
+  const mine = (await instance.api('GET', '/users/lucia')).items;
   assert.equal(mine.length, 1);
   await page.goto(instance.url(`/watch/${mine[0].id}`));
   await playing(page, 'video');

@@ -9,7 +9,7 @@ before(async () => (instance = await Instance.start('live')), { timeout: 600_000
 after(async () => instance && (await instance.stop()));
 
 const target = (key = instance.endpoints.stream_key) => `${instance.endpoints.rtmp}/${key}`;
-const liveNow = () => instance.api('GET', '/lives').then(({ lives }) => lives.find(({ state }) => state === 'live' || state === 'interrupted'));
+const liveNow = () => instance.api('GET', '/lives').then(({ items }) => items.find(({ state }) => state === 'live' || state === 'interrupted'));
 
 test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontinuity in every track, and the stream ends', { timeout: 240_000 }, async () => {
   const first = publish(target());

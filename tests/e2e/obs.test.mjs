@@ -20,7 +20,7 @@ test('OBS goes live and plays in Chromium with sound', { timeout: 150_000 }, asy
   const obs = await Obs.start({ server: instance.endpoints.rtmp, key: instance.endpoints.stream_key, file });
   let browser;
   try {
-    const live = await until('OBS is live', async () => (await instance.api('GET', '/lives')).lives.find(({ state }) => state === 'live'), 60_000, 300).catch((error) => {
+    const live = await until('OBS is live', async () => (await instance.api('GET', '/lives')).items.find(({ state }) => state === 'live'), 60_000, 300).catch((error) => {
       throw new Error(`${error.message}\n${obs.log.split('\n').slice(-15).join('\n')}\n${instance.log('ingest').split('\n').slice(-10).join('\n')}`);
     });
     browser = await chromium.launch(browserOptions);

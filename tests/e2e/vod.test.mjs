@@ -87,8 +87,8 @@ test('an upload goes on after ingest was killed in the middle', { timeout: 200_0
   assert.equal((await patch(offset, bytes.subarray(offset))).status, 204);
   const video = made.headers.get('ribalta-video');
   await until('the video is ready', async () => {
-    const { state, failure } = await instance.api('GET', `/me/videos/${video}`);
-    assert.notEqual(state, 'failed', JSON.stringify(failure));
+    const { state, work } = await instance.api('GET', `/me/videos/${video}`);
+    assert.notEqual(state, 'failed', JSON.stringify(work));
     return state === 'ready';
   }, 120_000, 500);
 });
