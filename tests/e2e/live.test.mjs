@@ -84,7 +84,7 @@ test('media answers carry Cache-Status and CORS, and nobody else may set our int
   assert.match(answer.headers.get('cache-status') ?? '', /ribalta/i);
   assert.equal(answer.headers.get('access-control-allow-origin'), '*');
   const missing = await fetch(instance.url('/v/0000000000000000/1/index.m3u8'));
-  assert.equal(missing.status, 404);
+  assert.equal(missing.status, 403, 'what does not exist looks like what is private');
   assert.match(missing.headers.get('cache-status') ?? '', /ribalta/i);
   assert.equal((await fetch(instance.url('/internal/v1/jobs/lease'), { method: 'POST' })).ok, false);
   await publisher.stop();
