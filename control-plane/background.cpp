@@ -64,8 +64,10 @@ void Background::start() {
 }
 
 void Background::stop() {
-  stopping_ = true;
-  woken_.notify_all();
+  asio::post(control_->node.loops->loop(0), [self = shared_from_this()] {
+    self->stopping_ = true;
+    self->woken_.notify_all();
+  });
 }
 
 Task<void> Background::loop() {

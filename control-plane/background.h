@@ -29,7 +29,7 @@ class Background : public std::enable_shared_from_this<Background> {
 
   /// Starts its coroutines on loop 0.
   void start();
-  /// Ends them soon. On loop 0.
+  /// Ends them soon. From any loop.
   void stop();
 
   /// One errand, now. @error what stands in the way: it is tried again.

@@ -26,8 +26,8 @@ void read_config(ConfigReader& reader, Config& config) {
       .integer("live_rungs_max", config.live_rungs_max, 0, 6, "rungs that are encoded beside a live source")
       .integer("live_cores", config.live_cores, 0, 1024,
                "cores that a worker has, for choosing live rungs; 0: as many as here")
-      .integer("live_jobs_per_worker", config.live_jobs_per_worker, 1, 64,
-               "live streams that one worker encodes at once")
+      .integer("live_jobs_per_worker", config.live_jobs_per_worker, 0, 1000,
+               "live streams that one worker encodes at once; 0: one for each two cores, as its live_jobs_max")
       .integer("live_keep_min", config.live_keep_min, 1, 525'600,
                "minutes that an ended live stream can still be watched (the packager's ended_keep_s too)")
       .boolean("creators_by_default", config.creators_by_default, "who signs up may upload and go live");

@@ -28,7 +28,7 @@ struct Config {
 
   std::int64_t live_rungs_max = 2;
   std::int64_t live_cores = 0;
-  std::int64_t live_jobs_per_worker = 2;
+  std::int64_t live_jobs_per_worker = 0;
   std::int64_t live_keep_min = 10;
   bool creators_by_default = true;
 

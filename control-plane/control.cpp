@@ -111,14 +111,15 @@ LiveRules Control::live_rules() {
 
 LiveFarm Control::farm(std::int64_t live_jobs) const {
   const unsigned here = std::max(1U, std::thread::hardware_concurrency());
-  LiveFarm farm{.options =
-                    media::live_options_for(config.live_cores > 0 ? static_cast<unsigned>(config.live_cores) : here)};
+  const unsigned cores = config.live_cores > 0 ? static_cast<unsigned>(config.live_cores) : here;
+  const std::int64_t each = config.live_jobs_per_worker > 0 ? config.live_jobs_per_worker : std::max(1U, cores / 2);
+  LiveFarm farm{.options = media::live_options_for(cores)};
   farm.options.encoded_rungs_max =
       std::min(farm.options.encoded_rungs_max, static_cast<std::size_t>(config.live_rungs_max));
   const std::int64_t known = workers.live_workers(now_ms());
   // Just started: workers that ask every 5 s have not all been heard yet, and there is hardly an instance without one.
   const bool may_come = known == 0 && now_ms() - started_ms_ < Workers::kRememberedMs / 2;
-  farm.room = live_jobs < (may_come ? 1 : known) * config.live_jobs_per_worker;
+  farm.room = live_jobs < (may_come ? 1 : known) * each;
   return farm;
 }
 

@@ -32,6 +32,7 @@ std::string health(const Running& running) { return running.control ? running.co
 
 Task<void> drain(Running& running, std::chrono::milliseconds) {
   if (running.background) running.background->stop();
+  running.background.reset();
   co_return;
 }
 

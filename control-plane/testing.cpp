@@ -1,6 +1,5 @@
 #include "control-plane/testing.h"
 
-#include <boost/asio/post.hpp>
 #include <boost/json/object.hpp>
 #include <charconv>
 #include <fstream>
@@ -216,7 +215,7 @@ House::House(HouseOptions options) {
 }
 
 House::~House() {
-  asio::post(node.loops->loop(0), [self = background] { self->stop(); });
+  background->stop();
   server_->drain();
   packager.reset();
   node.loops->stop(std::chrono::seconds{5});
