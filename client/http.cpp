@@ -89,7 +89,12 @@ Result<http::Response> perform(const HttpRequest& request) {
   Transfer transfer{.file = request.file};
 
   curl_slist* list = curl_slist_append(nullptr, "Expect:");  // no waiting for 100 Continue
-  for (const auto& [name, value] : request.fields) list = curl_slist_append(list, (name + ": " + value).c_str());
+  for (const auto& [name, value] : request.fields) {
+    std::string line = name;
+    line += ": ";
+    line += value;
+    list = curl_slist_append(list, line.c_str());
+  }
   const List fields{list};
   curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields.get());

@@ -38,11 +38,11 @@ unsigned status_of(Code code) {
     case Code::conflict: return 409;
     case Code::unauthorized: return 401;
     case Code::forbidden: return 403;
-    case Code::unavailable: return 503;
-    case Code::timeout: return 504;
+    case Code::unavailable:
     case Code::closed: return 503;
+    case Code::timeout: return 504;
     case Code::no_space: return 507;
-    case Code::io: return 500;
+    case Code::io:
     case Code::internal: return 500;
   }
   return 500;

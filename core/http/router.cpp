@@ -110,6 +110,7 @@ Handler Router::handler() const {
 
 std::vector<std::pair<std::string, std::string>> Router::routes() const {
   std::vector<std::pair<std::string, std::string>> routes;
+  routes.reserve(entries_.size());
   for (const Entry& entry : entries_) routes.emplace_back(entry.method, entry.pattern);
   return routes;
 }
