@@ -32,9 +32,11 @@ std::vector<std::string> daemon_environment(const fs::path& data) {
 int run(const fs::path& program, const fs::path& config, std::vector<std::string> environment) {
   std::vector<std::string> words{program.string(), "--config", config.string(), "--check"};
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   std::vector<char*> variables;
+  variables.reserve(environment.size() + 1);
   for (std::string& pair : environment) variables.push_back(pair.data());
   variables.push_back(nullptr);
   pid_t child = -1;
