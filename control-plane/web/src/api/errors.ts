@@ -6,7 +6,7 @@ import { ApiError } from './client';
 export interface Explanation {
   what: string;
   why: string;
-  todo: string;
+  advice: string;
   /** Whether the same call may succeed later without changing anything. */
   passing: boolean;
 }
@@ -20,15 +20,15 @@ function isKey(key: string): key is Key {
 /** The codes that we know are told in the person's language; of others the API's own sentence is the best there is. */
 export function explain(what: Key, error: unknown): Explanation {
   if (!(error instanceof ApiError)) {
-    return { what: t(what), why: t('error.bad_answer', { status: String(error) }), todo: t('error.bad_answer.todo'), passing: true };
+    return { what: t(what), why: t('error.bad_answer', { status: String(error) }), advice: t('error.bad_answer.advice'), passing: true };
   }
   const why = `error.${error.code}`;
-  const todo = `error.${error.code}.todo`;
+  const advice = `error.${error.code}.advice`;
   const values = { status: error.status, seconds: error.retryAfterS ?? 60 };
   return {
     what: t(what),
     why: isKey(why) ? t(why, values) : error.message,
-    todo: isKey(todo) ? t(todo, values) : '',
+    advice: isKey(advice) ? t(advice, values) : '',
     passing: passingCodes.has(error.code),
   };
 }

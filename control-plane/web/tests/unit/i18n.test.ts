@@ -21,7 +21,7 @@ test('a translation uses the same values as the original', () => {
 
 test('every explanation of an error says what to do', () => {
   for (const key of Object.keys(en)) {
-    if (key.startsWith('error.') && !key.startsWith('error.what.') && !key.endsWith('.todo')) assert.ok(`${key}.todo` in en, key);
+    if (key.startsWith('error.') && !key.startsWith('error.what.') && !key.endsWith('.advice')) assert.ok(`${key}.advice` in en, key);
   }
 });
 
