@@ -1,9 +1,10 @@
-// ribalta-transcode: the worker; `probe`; and, as its own child, the media work in jail.
+// ribalta-transcode: the worker; `probe` and `file`; and, as its own child, the media work in jail.
 #include <memory>
 #include <string_view>
 
 #include "core/daemon.h"
 #include "transcode/config.h"
+#include "transcode/local.h"
 #include "transcode/probe.h"
 #include "transcode/sandbox/child_main.h"
 #include "transcode/sandbox/child_process.h"
@@ -15,6 +16,7 @@ int main(int argc, char** argv) {
   const std::string_view first = argc > 1 ? argv[1] : "";
   if (first == kChildFlag) return child_main();
   if (first == "probe") return probe_main();
+  if (first == "file") return local_main(argc - 2, argv + 2);
 
   TranscodeConfig config;
   std::unique_ptr<Worker> worker;

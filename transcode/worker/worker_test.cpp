@@ -205,6 +205,21 @@ TEST_CASE("vod job: an upload that is not there is tried again later") {
   CHECK(call.body.find("\"retry\":true") != std::string::npos);
 }
 
+TEST_CASE("file: an upload's work on one file gives the same tracks, and says why there are none") {
+  const auto clip = small_clip();
+  if (!clip) return;
+  const std::string program = RIBALTA_TRANSCODE_PROGRAM;
+  const std::string folder = (scratch() / "local").string();
+  const std::string made =
+      output_of(program + " file " + clip->string() + " " + folder + " --preset ultrafast 2>/dev/null");
+  CHECK(made.find("\"track\":\"v240\"") != std::string::npos);
+  CHECK(probe(folder + "/vod/local/1/v240.cmfv", "stream=nb_read_frames", "-count_frames") == "150");
+  const std::string refused = output_of(program + " file /dev/null " + folder + " 2>/dev/null");
+  CHECK(refused.find("\"kind\":\"empty\"") != std::string::npos);
+  CHECK(output_of(program + " file 2>&1").starts_with("usage:"));
+  CHECK(output_of(program + " file a b --crf no 2>&1").starts_with("usage:"));
+}
+
 TEST_CASE("live job: rungs have the source's times to the tick, key frames where it has them, and the plan's codec") {
   for (const char* coding : {"-bf 0", "-bf 2 -b_strategy 0"}) {
     const auto source = live_source(coding[4] == '0' ? "live0.mp4" : "live2.mp4", coding);
