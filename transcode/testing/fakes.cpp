@@ -98,6 +98,7 @@ void Farm::answer(const std::string& verb, unsigned status) {
 
 void Farm::serve_track(const std::string& track, Bytes bytes) {
   const std::lock_guard lock{mutex_};
+  heads_.try_emplace(track, R"({"epoch":1,"decode_time":0,"decode_time_durable":0,"timescale":90000})");
   tracks_[track] = std::move(bytes);
 }
 

@@ -17,6 +17,9 @@ constexpr std::size_t kChildBytesWaitingMax = 4 * 1024 * 1024;
 /// A live source may be silent for its whole grace period and a little more.
 constexpr std::chrono::milliseconds kSourceIdleMax{120'000};
 constexpr std::chrono::milliseconds kWaitStep{60'000};
+/// The job comes after the source's first frames; the packager may be just restarting.
+constexpr std::chrono::milliseconds kSourceWait{30'000};
+constexpr std::chrono::milliseconds kSourceAskEvery{300};
 constexpr std::size_t kChildLogBytesMax = 8 * 1024;
 /// A child that closes its output ends within milliseconds.
 constexpr std::chrono::milliseconds kEndPoll{10};
@@ -120,10 +123,30 @@ Task<void> LiveSession::write_child() {
   }
 }
 
+/// Asks in short calls until the track exists: a GET would be held by the packager, and could not be cut while it
+/// waits.
+/// @return false: it does not come, or this try has ended.
+Task<bool> LiveSession::await_source(std::string track) {
+  const auto until = std::chrono::steady_clock::now() + kSourceWait;
+  while (!ended_ && std::chrono::steady_clock::now() < until) {
+    http::Request get = request("GET", "/tracks/" + task_.stream.text() + "/" + track + "/head");
+    const Result<http::Response> answer = co_await http::call(task_.packager, std::move(get));
+    if (ended_) co_return false;
+    if (answer && (answer->status == 200 || answer->status == 410)) co_return true;
+    const std::uint64_t seen = changed_.version();
+    co_await changed_.wait(seen, kSourceAskEvery);
+  }
+  co_return false;
+}
+
 Task<void> LiveSession::read_source(std::string track, std::uint8_t number) {
+  const bool exists = co_await await_source(track);
+  if (!exists) {
+    end(LiveEnd::broken, "source " + track + " does not come");
+    co_return;
+  }
   http::Request get = request("GET", "/tracks/" + task_.stream.text() + "/" + track + "?from=start");
   http::ClientLimits limits;
-  limits.answer = std::chrono::milliseconds{40'000};  // the packager waits 30 s for a track
   limits.read_idle = kSourceIdleMax;
   Result<std::unique_ptr<http::Download>> opened =
       co_await http::Download::open(task_.packager, std::move(get), limits);

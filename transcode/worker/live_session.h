@@ -48,6 +48,7 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
  private:
   struct Output;
   Task<Result<void>> start_child();
+  Task<bool> await_source(std::string track);
   Task<void> read_source(std::string track, std::uint8_t number);
   Task<void> write_child();
   Task<void> read_child();
