@@ -22,7 +22,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     amf0::write(*again, twice);
     if (to_hex(twice.view()) != to_hex(out.view())) std::abort();
   }
-  (void)parse_command({.type = MessageType::command, .payload = Bytes{bytes.begin(), bytes.end()}});
-  (void)parse_command({.type = MessageType::command_amf3, .payload = Bytes{bytes.begin(), bytes.end()}});
+  [[maybe_unused]] const auto read =
+      parse_command({.type = MessageType::command, .payload = Bytes{bytes.begin(), bytes.end()}});
+  [[maybe_unused]] const auto read_amf3 =
+      parse_command({.type = MessageType::command_amf3, .payload = Bytes{bytes.begin(), bytes.end()}});
   return 0;
 }

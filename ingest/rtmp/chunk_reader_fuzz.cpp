@@ -39,8 +39,8 @@ void play_session(ByteSpan bytes) {
     if (!event || !*event) return;
     if (std::holds_alternative<PublishRequest>(**event)) session.accept_publish();
     if (const auto* media = std::get_if<MediaMessage>(&**event)) {
-      if (media->kind == MediaMessage::Kind::video) (void)parse_video_tag(media->payload);
-      if (media->kind == MediaMessage::Kind::audio) (void)parse_audio_tag(media->payload);
+      [[maybe_unused]] const auto video = parse_video_tag(media->payload);
+      [[maybe_unused]] const auto audio = parse_audio_tag(media->payload);
     }
     (void)session.take_output();
   }

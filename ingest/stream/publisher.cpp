@@ -50,8 +50,8 @@ std::string heartbeat_target(std::string_view stream) {
 
 }  // namespace
 
-Publisher::Publisher(PublisherContext context, asio::any_io_executor loop, PublishGrant grant, std::string key_hash,
-                     OnEnd on_end)
+Publisher::Publisher(PublisherContext context, const asio::any_io_executor& loop, PublishGrant grant,
+                     std::string key_hash, OnEnd on_end)
     : context_(context),
       loop_(loop),
       grant_(std::move(grant)),

@@ -41,7 +41,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   /// Called on the publisher's loop when the publish must end: a sentence for the streamer.
   using OnEnd = std::function<void(std::string sentence)>;
 
-  Publisher(PublisherContext context, asio::any_io_executor loop, PublishGrant grant, std::string key_hash,
+  Publisher(PublisherContext context, const asio::any_io_executor& loop, PublishGrant grant, std::string key_hash,
             OnEnd on_end);
 
   /// Asks the packager where a resumed stream stands, then starts writing and reporting. Awaited before media come.

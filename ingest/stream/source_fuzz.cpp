@@ -50,7 +50,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if ((kind & 1) != 0) {
       const auto tag = rtmp::parse_video_tag(body);
       if (!tag) continue;
-      if (tag->kind == rtmp::VideoTag::Kind::header) (void)video.on_header(tag->data);
+      if (tag->kind == rtmp::VideoTag::Kind::header) {
+        [[maybe_unused]] const auto read = video.on_header(tag->data);
+      }
       if (tag->kind == rtmp::VideoTag::Kind::end) video.flush();
       if (tag->kind != rtmp::VideoTag::Kind::frame) continue;
       const Placed placed = timeline.place(TrackSide::video, time_ms, arrival_ms);
@@ -60,7 +62,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     } else {
       const auto tag = rtmp::parse_audio_tag(body);
       if (!tag) continue;
-      if (tag->kind == rtmp::AudioTag::Kind::header) (void)audio.on_header(tag->data);
+      if (tag->kind == rtmp::AudioTag::Kind::header) {
+        [[maybe_unused]] const auto read = audio.on_header(tag->data);
+      }
       if (tag->kind != rtmp::AudioTag::Kind::frame) continue;
       const Placed placed = timeline.place(TrackSide::audio, time_ms, arrival_ms);
       if (placed.discontinuity) video.begin_period();
