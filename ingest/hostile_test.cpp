@@ -41,6 +41,17 @@ TEST_CASE("hostile: a busy key is refused in the control plane's words") {
   CHECK(client.closed());
 }
 
+TEST_CASE("hostile: a control plane that is away for a moment refuses nobody") {
+  House house;
+  std::atomic<int> asked = 0;
+  house.control.answer_with([&](const FakeCall& call) {
+    if (call.path == "/internal/v1/publish" && ++asked < 3) return http::Response::text(503, "restarting");
+    return house.answer(call);
+  });
+  CHECK(lives(house));
+  CHECK(asked == 3);
+}
+
 TEST_CASE("hostile: HTTP, TLS and RTMPE on the port for RTMP are closed at once") {
   House house;
   for (const std::string_view hello : {std::string_view{"GET / HTTP/1.1\r\n\r\n"},

@@ -21,6 +21,8 @@ struct Answer {
 };
 BOOST_DESCRIBE_STRUCT(Answer, (), (stream, epoch, user, resumed, start_unix_ms))
 
+constexpr std::chrono::milliseconds kAskAgain{250};
+
 std::string refusal(const ErrorBody& error) {
   if (!error.message.empty()) return error.message;
   if (error.code == "busy") return "This stream key is publishing already, from another encoder.";
@@ -62,8 +64,17 @@ Result<PublishGrant> grant_from_memory(const std::optional<RememberedKey>& known
 
 Task<Result<PublishGrant>> ask_publish(const Rooms& rooms, KeyMemory& memory, std::string key, std::string address) {
   std::string hash = memory.hash(key);
-  std::string body = json_write(Ask{std::move(key), StreamId::random().text(), std::move(address)});
-  const Result<http::Response> response = co_await rooms.control("POST", "/internal/v1/publish", std::move(body));
+  const std::string body = json_write(Ask{std::move(key), StreamId::random().text(), std::move(address)});
+  const auto until = std::chrono::steady_clock::now() + kAskFor;
+  Result<http::Response> response;
+  while (true) {
+    std::string copy = body;
+    response = co_await rooms.control("POST", "/internal/v1/publish", std::move(copy));
+    if (response && response->status < 500) break;
+    // Who is remembered need not wait; a stranger may come in the second in which the control plane restarts.
+    if (memory.find(hash, wall_now()) || std::chrono::steady_clock::now() >= until) break;
+    co_await sleep_for(kAskAgain);
+  }
   const WallTime now = wall_now();
   if (response && response->status == 200) {
     Result<PublishGrant> grant = read_grant(response->body);

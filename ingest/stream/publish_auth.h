@@ -13,6 +13,9 @@
 
 namespace ribalta::ingest {
 
+/// A control plane that does not answer is asked again for this long, within the publisher's own deadline of 10 s.
+inline constexpr std::chrono::milliseconds kAskFor{3'000};
+
 struct PublishGrant {
   StreamId stream = StreamId::random();
   Epoch epoch{1};
