@@ -87,7 +87,7 @@ try {
   const follower = followBus(instance, live.stream, bus);
   const edgeDone = followEdge(variants[0].url, edge, () => stopped);
   browser = await chromium.launch(browserOptions);
-  const page = await browser.newPage();
+  const page = await browser.newPage({ bypassCSP: true });
   await page.goto(instance.url(`/l/${live.stream}`));
   await page.waitForFunction(() => document.querySelector('video')?.currentTime > 0, null, { timeout: 40_000 });
   await page.evaluate(() => {

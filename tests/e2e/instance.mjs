@@ -100,6 +100,14 @@ export class Instance {
     return text ? JSON.parse(text) : null;
   }
 
+  /** A bearer token of an account, which is made when there is none of that name: what uploads and /me need. */
+  async userToken(name = 'creator') {
+    await this.api('POST', '/admin/users', { name }).catch((error) => {
+      if (error.status !== 409) throw error;
+    });
+    return (await this.api('POST', `/admin/users/${name}/tokens`, { label: 'tests' })).token;
+  }
+
   /** scripts/ribalta for this instance; resolves to {code, stdout, stderr}. */
   cli(args, options = {}) {
     return run(path.join(root, 'scripts/ribalta'), ['--data', this.data, ...args], options);

@@ -30,7 +30,7 @@ const playing = (page, selector) =>
   }, selector, { timeout: 40_000 });
 
 async function visit(options) {
-  const context = await browser.newContext({ ...options, locale: 'en-GB' });
+  const context = await browser.newContext({ ...options, locale: 'en-GB', bypassCSP: true });
   const page = await context.newPage();
   media_errors = [];
   page.on('pageerror', (error) => media_errors.push(error.message));

@@ -24,7 +24,7 @@ test('OBS goes live and plays in Chromium with sound', { timeout: 150_000 }, asy
       throw new Error(`${error.message}\n${obs.log.split('\n').slice(-15).join('\n')}\n${instance.log('ingest').split('\n').slice(-10).join('\n')}`);
     });
     browser = await chromium.launch(browserOptions);
-    const page = await browser.newPage(desktop);
+    const page = await browser.newPage({ ...desktop, bypassCSP: true });
     await page.goto(instance.url(`/l/${live.stream}`));
     await page.waitForFunction(() => {
       const video = document.querySelector('[data-testid="live-video"]');
