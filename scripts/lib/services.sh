@@ -67,7 +67,7 @@ choose_user() {
   [ "$(id -u)" = 0 ] || return 0
   getent passwd ribalta >/dev/null || useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin ribalta
   local drop=(setpriv --reuid=ribalta --regid=ribalta --init-groups)
-  if "${drop[@]}" test -x "$ribalta_root/build/release/bin/ribalta-control" 2>/dev/null && "${drop[@]}" test -x "$data" 2>/dev/null; then
+  if "${drop[@]}" test -x "$ribalta_root/build/release/bin/ribalta-control" 2>/dev/null && "${drop[@]}" test -x "$(dirname "$data")" 2>/dev/null; then
     run_as=("${drop[@]}")
     service_user=ribalta
   else
