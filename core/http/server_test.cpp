@@ -195,6 +195,7 @@ TEST_CASE("server: read_all takes a body of the limit, one byte more is 413, ann
 TEST_CASE("server: a request that stops half way is answered 408, a connection that says nothing is closed") {
   ServerLimits limits;
   limits.header_deadline = 200ms;
+  limits.keep_alive = 200ms;
   House house{plain_router(), limits};
   RawClient slow{house.address};
   slow.send("GET /path/a HTTP/1.1\r\n\r\nGET /path/b HT");  // the second one's clock begins with its first byte

@@ -199,6 +199,17 @@ write_nginx() {
 rm -f $data/run/edge.sock
 exec s6-notifyoncheck -d -n 0 -s 20 -w 100 /usr/sbin/nginx -e $data/logs/edge/edge-error.log -p $data -c $data/run/nginx.conf
 TXT
+  # nginx writes its own files (a blocked pipe would stall the site); they are renamed once they are large.
+  write_service edge-logs <<TXT
+while sleep 60; do
+  for name in access error; do
+    file=$data/logs/edge/edge-\$name.log
+    [ "\$(stat -c %s "\$file" 2>/dev/null || echo 0)" -gt 4000000 ] || continue
+    mv "\$file" "\$file.1" && s6-svc -1 $data/run/services/edge
+  done
+done
+TXT
+  rm -f "$data/run/services/edge-logs/notification-fd"
   check_service edge <<TXT
 exec curl -fs --max-time 2 --unix-socket $data/run/edge.sock http://edge/healthz >/dev/null
 TXT
