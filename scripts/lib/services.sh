@@ -41,7 +41,7 @@ check_machine() {
       refuse "Port $n is taken by another program. Stop it, or choose other ports with --port N."
     fi
   done
-  [ -x "$ribalta_root/build/release/bin/ribalta-control" ] || needed=$((needed + 2048))
+  [ -x "$ribalta_root/build/release/bin/ribalta-control" ] || needed=$((needed + 2600))
   free=$(free_mb "$data")
   [ "$free" -ge "$needed" ] ||
     refuse "Disk is short: $free MB free where $data lies, $needed MB needed. Free some, or choose another --data."
@@ -49,8 +49,8 @@ check_machine() {
     local memory
     memory=$(awk '/^MemAvailable:/{print int($2 / 1024)}' /proc/meminfo)
     [ "$memory" -ge 1800 ] || refuse "Memory is short: $memory MB available, 1800 MB needed to build."
-    say "First start: installs Debian packages (about 1.6 GB on disk), builds (about 0.6 GB), needs up to 3 GB of memory;"
-    say "about 10 minutes on 2 cores. Later starts take a few seconds."
+    say "First start: installs Debian packages (about 2.2 GB on disk), builds (0.3 GB), needs up to 3 GB of memory;"
+    say "5 to 10 minutes on 2 cores. Later starts take a few seconds."
   fi
 }
 

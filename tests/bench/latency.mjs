@@ -29,7 +29,7 @@ function publishCode(url) {
       count++;
     }
   }, 5);
-  return { stop: () => { clearInterval(timer); child.kill('SIGINT'); } };
+  return { stop: () => { clearInterval(timer); child.stdin.destroy(); child.kill('SIGKILL'); } };
 }
 
 /** Reads a track of the media bus as the farm does: the age of each chunk when it is there. */
@@ -52,7 +52,7 @@ function followBus(instance, stream, ages) {
   });
   const request = http.get({ socketPath: path.join(instance.data, 'run/packager.sock'), path: target, headers: { 'Ribalta-Node': `${node};${now};${signature}` } }, (answer) => answer.pipe(decoder.stdin));
   request.on('error', () => {});
-  return { stop: () => { request.destroy(); decoder.kill(); } };
+  return { stop: () => { request.destroy(); decoder.kill('SIGKILL'); } };
 }
 
 /** Asks for the playlist as fast as a very impatient player: the age of a segment's newest frame once it can be fetched. */
