@@ -6,6 +6,9 @@ import { after, before, test } from 'node:test';
 import { Instance, clip, publish, run, until } from './instance.mjs';
 import { media, multivariant } from './hls.mjs';
 
+// `scripts/test long` goes round many times; each round kills every daemon once.
+const rounds = Number(process.env.RIBALTA_FAULT_ROUNDS ?? 1);
+
 let instance;
 before(async () => (instance = await Instance.start('faults')), { timeout: 600_000 });
 after(async () => instance && (await instance.stop()));
@@ -75,7 +78,7 @@ const nginxWorker = async () => {
   return Number(stdout.trim().split('\n')[0]);
 };
 
-test('each daemon is back by itself after kill -9, the live goes on, no upload is lost', { timeout: 600_000 }, async () => {
+test('each daemon is back by itself after kill -9, the live goes on, no upload is lost', { timeout: rounds * 400_000 }, async () => {
   const publisher = persistentPublisher(`${instance.endpoints.rtmp}/${instance.endpoints.stream_key}`);
   const live = await until('the live is listed', async () => (await instance.api('GET', '/lives')).items.find(({ state }) => state === 'live'), 40_000);
   const master = await multivariant(instance.url(live.hls));
@@ -86,16 +89,18 @@ test('each daemon is back by itself after kill -9, the live goes on, no upload i
   const file = await clip(path.join(folder, 'large.mp4'), { size: '640x360', seconds: 20, extra: ['-b:v', '3M'] });
   const uploading = instance.cli(['upload', '--wait', '--json', file], { timeout: 400_000 });
 
-  for (const service of ['ingest', 'packager', 'transcode', 'control', 'redis']) {
+  for (let round = 0; round < rounds; round++) {
+    for (const service of ['ingest', 'packager', 'transcode', 'control', 'redis']) {
+      const before_kill = viewer.newest;
+      await instance.killed(service);
+      await until(`the viewer plays on after ${service} was killed`, () => viewer.newest >= before_kill + 2, 60_000);
+    }
     const before_kill = viewer.newest;
-    await instance.killed(service);
-    await until(`the viewer plays on after ${service} was killed`, () => viewer.newest >= before_kill + 2, 60_000);
+    const worker = await nginxWorker();
+    process.kill(worker, 'SIGKILL');
+    await until('nginx has another worker', async () => (await nginxWorker()) !== worker, 20_000);
+    await until('the viewer plays on after the nginx worker was killed', () => viewer.newest >= before_kill + 2, 60_000);
   }
-  const before_kill = viewer.newest;
-  const worker = await nginxWorker();
-  process.kill(worker, 'SIGKILL');
-  await until('nginx has another worker', async () => (await nginxWorker()) !== worker, 20_000);
-  await until('the viewer plays on after the nginx worker was killed', () => viewer.newest >= before_kill + 2, 60_000);
 
   assert.deepEqual(viewer.backwards, [], 'the media sequence never goes back');
   const uploaded = await uploading;
