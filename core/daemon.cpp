@@ -251,7 +251,8 @@ int daemon_main(const Role& role, int argc, char** argv) {
   node->loops->start();
   running->wait_until_stopped();
   running->end();
-  node->store.reset();  // takes its lock and its unfinished files with it
+  // The store stays too: the disk pool may still be reading from it. Its lock ends with the process, and unfinished files
+  // are removed at the next start.
   return 0;
 }
 

@@ -44,10 +44,8 @@ if ! command -v npm >/dev/null || ! command -v node >/dev/null; then packages_we
 as_root() {
   if [ "$(id -u)" = 0 ]; then
     "$@"
-  elif command -v sudo >/dev/null; then
-    sudo "$@"
   else
-    refuse "Packages are missing and there is neither root nor sudo here. Run this once as root: apt-get install $*"
+    sudo "$@"
   fi
 }
 
@@ -64,12 +62,15 @@ install_packages() {
   local missing=() fresh_services=() unit
   mapfile -t missing < <(package_missing "$@")
   [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+    refuse "Packages are missing, and there is neither root nor sudo here. Run this once as root: apt-get install ${missing[*]}"
+  fi
   step "Installing ${#missing[@]} Debian packages (and what they need)"
   for unit in nginx redis-server postgresql; do
     if printf '%s\n' "${missing[@]}" | grep -qx "$unit"; then fresh_services+=("$unit"); fi
   done
   local policy=/usr/sbin/policy-rc.d made_policy=false
-  if [ ! -e "$policy" ]; then
+  if [ ! -e "$policy" ] || grep -q 'scripts of Ribalta' "$policy"; then
     printf '#!/bin/sh\n# Written by scripts of Ribalta while they install packages: no service is started.\nexit 101\n' |
       as_root tee "$policy" >/dev/null
     as_root chmod +x "$policy"
@@ -82,6 +83,7 @@ install_packages() {
       as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}"
   } >"$log" 2>&1 </dev/null &
   local pid=$! total=0 done_count=0 shown=''
+  trap 'progress_end; say "Stopping as soon as apt is done: packages are never left half set up."; wait "$pid"; $made_policy && as_root rm -f "$policy"; exit 130' INT TERM
   while kill -0 "$pid" 2>/dev/null; do
     total=$(sed -n 's/^[0-9]* upgraded, \([0-9]*\) newly installed.*/\1/p' "$log" | tail -n 1)
     done_count=$(grep -c '^Setting up ' "$log" || true)
@@ -93,7 +95,8 @@ install_packages() {
   done
   wait "$pid" || rc=$?
   progress_end
-  $made_policy && as_root rm -f "$policy"
+  trap - INT TERM
+  if $made_policy; then as_root rm -f "$policy"; fi
   if [ "$rc" != 0 ]; then
     tail -n 15 "$log" >&2
     rm -f "$log"

@@ -16,7 +16,7 @@ const [width, height, rate] = [384, 216, 30];
 const seconds = Number(process.env.RIBALTA_BENCH_SECONDS ?? 40);
 const json = process.argv.includes('--json');
 
-/** ffmpeg fed with coded frames by the wall clock, 1 s key frames as a low-latency streamer would set. */
+/** ffmpeg fed with coded frames by the wall clock, a key frame every 2 s. */
 function publishCode(url) {
   const child = spawn('ffmpeg', ['-nostdin', '-v', 'error', '-f', 'rawvideo', '-pix_fmt', 'yuv420p', '-s', `${width}x${height}`, '-r', String(rate), '-i', 'pipe:0', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000',
     '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-g', String(rate * 2), '-b:v', '600k', '-c:a', 'aac', '-b:a', '96k', '-f', 'flv', url], { stdio: ['pipe', 'ignore', 'inherit'] });

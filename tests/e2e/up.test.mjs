@@ -44,7 +44,7 @@ test('it starts, writes endpoints.json for its owner alone, stops cleanly, keeps
   assert.match(instance.output, /setup#/);
   assert.match(await (await fetch(endpoints.site)).text(), /<div id="app"/);
 
-  const second = await up('--data', data, '--port', String(instance.port + 100));
+  const second = await up('--data', data, '--port', String(instance.port));
   assert.notEqual(second.code, 0);
   assert.match(second.stderr, /already running/);
 

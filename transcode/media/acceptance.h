@@ -15,7 +15,7 @@ namespace ribalta::transcode {
 /// What an upload may be ([transcode] in ribalta.toml; the job may narrow it).
 struct SourceLimits {
   std::int64_t bytes_max = std::int64_t{8} * 1024 * 1024 * 1024;
-  std::int64_t duration_s_max = 2 * 3600;
+  std::int64_t duration_s_max = 4 * 3600;  ///< what the control plane takes by default
   std::int64_t side_max = 4096;
   std::int64_t fps_max = 1000;  ///< over 60, frames are left out
 };

@@ -139,7 +139,13 @@ Task<void> run_vod_job(WorkerContext& context, Job job, std::shared_ptr<Lease> l
   };
   const auto finished = std::make_shared<Finished>();
   std::thread thread{[&context, &job, lease, finished] {
-    Outcome outcome = work(*context.node.store, context.node.metrics, context.config, job, *lease);
+    Outcome outcome;
+    try {
+      outcome = work(*context.node.store, context.node.metrics, context.config, job, *lease);
+    } catch (const std::exception& error) {  // out of memory, or a bug: this job's end, not that of the lives beside it
+      log_error("a job's work threw", {{"job", job.job.view()}, {"what", error.what()}});
+      outcome.failure = JobFailure{"worker", std::string{kOursSentence}, true};
+    }
     asio::post(lease->loop, [lease, finished, outcome = std::move(outcome)]() mutable {
       finished->outcome = std::move(outcome);
       lease->changed.notify_all();
