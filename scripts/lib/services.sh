@@ -201,7 +201,10 @@ exec s6-notifyoncheck -d -n 0 -s 20 -w 100 /usr/sbin/nginx -e $data/logs/edge/ed
 TXT
   # nginx writes its own files (a blocked pipe would stall the site); they are renamed once they are large.
   write_service edge-logs <<TXT
-while sleep 60; do
+trap 'kill \$pause; exit 0' TERM
+while :; do
+  sleep 60 & pause=\$!
+  wait \$pause
   for name in access error; do
     file=$data/logs/edge/edge-\$name.log
     [ "\$(stat -c %s "\$file" 2>/dev/null || echo 0)" -gt 4000000 ] || continue

@@ -44,7 +44,7 @@ test('OBS goes live and plays in Chromium with sound', { timeout: 150_000 }, asy
 test('a wrong key is refused in words that OBS shows', { timeout: 90_000 }, async () => {
   const obs = await Obs.start({ server: instance.endpoints.rtmp, key: 'not-a-key', file, display: 79 });
   try {
-    await until('OBS says that the key was not accepted', () => /The stream key is wrong/.test(obs.log.split('Connecting to RTMP URL')[1] ?? ''), 40_000, 300);
+    await until('OBS says that the key was not accepted', () => /NetStream\.Publish\.BadName \(.*stream key/.test(obs.log.split('Connecting to RTMP URL')[1] ?? ''), 40_000, 300);
     mkdirSync(path.join(artefacts, 'screenshots'), { recursive: true });
     await run('ffmpeg', ['-nostdin', '-v', 'error', '-y', '-f', 'x11grab', '-video_size', '1024x700', '-i', obs.display, '-frames:v', '1', path.join(artefacts, 'screenshots/obs-wrong-key.png')]);
     assert.doesNotMatch(instance.log('ingest'), /not-a-key/, 'keys never reach a log');
