@@ -96,6 +96,9 @@ using ApiHandler = Task<void> (*)(ControlPtr, http::Exchange&, const Parameters&
 void add_route(http::Router& router, const ControlPtr& control, std::string_view method, std::string_view path,
                ApiHandler handler);
 
+/// Ends every session and token of an account: whoever knew the old password is out.
+Result<void> end_all(sql::Session& session, UserId user);
+
 struct TokenNew {
   std::string label;
   std::optional<std::int64_t> lifetime_s;

@@ -1,4 +1,7 @@
 // Accounts: set-up, signing up, in and out, passwords, API tokens.
+#include <array>
+#include <utility>
+
 #include "control-plane/api.h"
 #include "control-plane/sessions_store.h"
 #include "control-plane/store.h"
@@ -126,22 +129,32 @@ std::string old_session(const Control& control, const http::RequestHead& head) {
 Task<Outcome<User>> check_sign_in(ControlPtr control, const SignUp& given, const std::string& address) {
   const std::int64_t now = control->now_ms();
   const std::string pair = address + " " + given.name;
-  const std::int64_t wait =
-      std::max({control->sign_in_pair.wait_s(pair, now), control->sign_in_address.wait_s(address, now),
-                control->sign_in_name.wait_s(given.name, now)});
-  if (wait > 0) co_return too_many(wait);
+  // Counted before the hash is made, given back when it fits: guesses sent at once can't share one place in the bucket.
+  const std::array<std::pair<RateLimit*, std::string>, 3> buckets{{
+      {&control->sign_in_pair, pair}, {&control->sign_in_address, address}, {&control->sign_in_name, given.name}}};
+  for (std::size_t i = 0; i < buckets.size(); ++i) {
+    const std::int64_t wait = buckets[i].first->take(buckets[i].second, now);
+    if (wait == 0) continue;
+    for (std::size_t k = 0; k < i; ++k) buckets[k].first->give_back(buckets[k].second, now);
+    co_return too_many(wait);
+  }
+  const auto give_back = [&buckets, now] {
+    for (const auto& [limit, key] : buckets) limit->give_back(key, now);
+  };
   auto found =
       co_await control->read([name = given.name](sql::Session& session) { return UsersStore{session}.by_name(name); });
-  if (!found) co_return unavailable(found.error());
+  if (!found) {
+    give_back();
+    co_return unavailable(found.error());
+  }
   const std::string hashed = *found ? (*found)->password : std::string{};
   const Result<bool> right = co_await control->passwords.verify(hashed, given.password);
-  if (!right) co_return unavailable(right.error());
-  if (!*right) {
-    control->sign_in_pair.count(pair, now);
-    control->sign_in_address.count(address, now);
-    control->sign_in_name.count(given.name, now);
-    co_return refuse(401, "wrong_password", "Name and password do not fit.");
+  if (!right) {
+    give_back();
+    co_return unavailable(right.error());
   }
+  if (!*right) co_return refuse(401, "wrong_password", "Name and password do not fit.");
+  give_back();
   if ((*found)->suspended) co_return refuse(403, "suspended", "This account is suspended. Ask the operator.");
   co_return std::move(**found);
 }
@@ -171,16 +184,25 @@ Task<void> make_account(ControlPtr control, http::Exchange& exchange, SignUp giv
   if (fit) fit = check_password(given.password);
   if (!fit) co_return co_await respond(exchange, to_response(fit.error()));
   const std::int64_t now = control->now_ms();
-  if (const std::int64_t wait = control->sign_up_address.wait_s(address, now); wait > 0) {
+  // Before the hash, which costs a tenth of a second: a name that is taken costs a look, and each try is counted.
+  auto taken = co_await control->read(
+      [name = given.name](sql::Session& session) { return UsersStore{session}.by_name(name); });
+  if (taken && *taken) {
+    const Refusal refusal{409, "name_taken", "The name " + given.name + " is taken."};
+    co_return co_await respond(exchange, to_response(refusal));
+  }
+  if (const std::int64_t wait = control->sign_up_address.take(address, now); wait > 0) {
     co_return co_await respond(exchange, to_response({429, "rate_limited",
                                                       "Too many accounts were made from your address. Try again in " +
                                                           std::to_string(wait) + " s.",
                                                       wait}));
   }
   const Result<std::string> hashed = co_await control->passwords.hash(given.password);
-  if (!hashed)
+  if (!hashed) {
+    control->sign_up_address.give_back(address, now);
     co_return co_await respond(
         exchange, to_response({503, "unavailable", "Too many people are signing in. Try again in a moment.", 5}));
+  }
   const User user{.name = given.name,
                   .password = *hashed,
                   .admin = admin,
@@ -201,8 +223,8 @@ Task<void> make_account(ControlPtr control, http::Exchange& exchange, SignUp giv
     return Outcome<http::Response>{signed_in(*control, 201, user, *secret)};
   };
   http::Response response = co_await decide(control, as_nobody(head), Need::anybody, Mode::write, std::move(work));
+  if (response.status != 201) control->sign_up_address.give_back(address, now);
   if (response.status == 201) {
-    control->sign_up_address.count(address, now);
     log_info("account made", {{"user", user.id.view()}, {"admin", admin}});
     if (after) after();
   }
@@ -287,7 +309,7 @@ Task<void> change_password(ControlPtr control, http::Exchange& exchange, const P
         exchange, to_response({503, "unavailable", "Too many people are signing in. Try again in a moment.", 5}));
   Work work = [control, hashed = *hashed](const Call& call) -> Result<Outcome<http::Response>> {
     if (auto set = UsersStore{call.session}.set_password(call.user().id, hashed); !set) return pass(set);
-    if (auto ended = SessionsStore{call.session}.remove_all_of(call.user().id); !ended) return pass(ended);
+    if (auto ended = end_all(call.session, call.user().id); !ended) return pass(ended);
     auto secret = begin_session(call.session, control->secrets, call.user().id, "", call.now);
     if (!secret) return pass(secret);
     return Outcome<http::Response>{signed_in(*control, 200, call.user(), *secret)};
@@ -309,7 +331,9 @@ Task<void> get_tokens(ControlPtr control, http::Exchange& exchange, const Parame
 Task<void> post_token(ControlPtr control, http::Exchange& exchange, const Parameters&) {
   Outcome<TokenNew> wanted = co_await read_json<TokenNew>(exchange);
   if (!wanted) co_return co_await respond(exchange, to_response(wanted.error()));
-  Work work = [control, wanted = *wanted](const Call& call) {
+  Work work = [control, wanted = *wanted](const Call& call) -> Result<Outcome<http::Response>> {
+    // A token that leaked must not be able to outlive its own expiry by making another.
+    if (call.who.session_hash.empty()) return refuse(403, "forbidden", "Sign in to make a token; a token can't.");
     return make_token(call, *control, call.user().id, wanted);
   };
   co_await answer(control, exchange, Need::user, Mode::write, std::move(work));
@@ -327,6 +351,17 @@ Task<void> delete_token(ControlPtr control, http::Exchange& exchange, const Para
 }
 
 }  // namespace
+
+Result<void> end_all(sql::Session& session, UserId user) {
+  SessionsStore sessions{session};
+  if (auto ended = sessions.remove_all_of(user); !ended) return ended;
+  auto tokens = sessions.tokens_of(user);
+  if (!tokens) return pass(tokens);
+  for (const ApiToken& token : *tokens) {
+    if (auto removed = sessions.remove_token(token.id, user); !removed) return pass(removed);
+  }
+  return {};
+}
 
 Result<Outcome<http::Response>> make_token(const Call& call, const Control& control, UserId user,
                                            const TokenNew& wanted) {

@@ -174,7 +174,7 @@ Task<void> change_user(ControlPtr control, http::Exchange& exchange, const Param
     const User& user = **found;
     if (!hashed.empty()) {
       if (auto set = UsersStore{call.session}.set_password(user.id, hashed); !set) return pass(set);
-      if (auto ended = SessionsStore{call.session}.remove_all_of(user.id); !ended) return pass(ended);
+      if (auto ended = end_all(call.session, user.id); !ended) return pass(ended);
     }
     const RoleChange change{.admin = wanted.admin.value_or(user.admin),
                             .creator = wanted.creator.value_or(user.creator),

@@ -11,8 +11,7 @@ double RateLimit::left(const Bucket& bucket, std::int64_t now_ms) const {
   return std::min(refilled, static_cast<double>(burst_));
 }
 
-std::int64_t RateLimit::wait_s(const std::string& key, std::int64_t now_ms) {
-  const std::lock_guard lock{mutex_};
+std::int64_t RateLimit::wait_locked(const std::string& key, std::int64_t now_ms) const {
   const auto found = buckets_.find(key);
   if (found == buckets_.end()) return 0;
   const double have = left(found->second, now_ms);
@@ -21,11 +20,34 @@ std::int64_t RateLimit::wait_s(const std::string& key, std::int64_t now_ms) {
   return static_cast<std::int64_t>(std::ceil(missing_ms / 1000));
 }
 
-void RateLimit::count(const std::string& key, std::int64_t now_ms) {
-  const std::lock_guard lock{mutex_};
+void RateLimit::count_locked(const std::string& key, std::int64_t now_ms) {
   if (buckets_.size() >= kRateKeysMax && !buckets_.contains(key)) make_room(now_ms);
   const auto [entry, fresh] = buckets_.try_emplace(key, Bucket{static_cast<double>(burst_), now_ms});
   entry->second = {std::max(0.0, left(entry->second, now_ms) - 1), now_ms};
+}
+
+std::int64_t RateLimit::wait_s(const std::string& key, std::int64_t now_ms) {
+  const std::lock_guard lock{mutex_};
+  return wait_locked(key, now_ms);
+}
+
+void RateLimit::count(const std::string& key, std::int64_t now_ms) {
+  const std::lock_guard lock{mutex_};
+  count_locked(key, now_ms);
+}
+
+std::int64_t RateLimit::take(const std::string& key, std::int64_t now_ms) {
+  const std::lock_guard lock{mutex_};
+  const std::int64_t wait = wait_locked(key, now_ms);
+  if (wait == 0) count_locked(key, now_ms);
+  return wait;
+}
+
+void RateLimit::give_back(const std::string& key, std::int64_t now_ms) {
+  const std::lock_guard lock{mutex_};
+  const auto found = buckets_.find(key);
+  if (found == buckets_.end()) return;
+  found->second = {std::min(left(found->second, now_ms) + 1, static_cast<double>(burst_)), now_ms};
 }
 
 void RateLimit::make_room(std::int64_t now_ms) {

@@ -21,6 +21,11 @@ class RateLimit {
   /// Seconds until a try is allowed; 0: now. Counts nothing.
   std::int64_t wait_s(const std::string& key, std::int64_t now_ms);
   void count(const std::string& key, std::int64_t now_ms);
+  /// Counts a try before it is made, so that tries at the same time can't pass the limit together.
+  /// @return 0: counted; else the seconds to wait, and nothing was counted.
+  std::int64_t take(const std::string& key, std::int64_t now_ms);
+  /// A try that was taken and turned out well does not count.
+  void give_back(const std::string& key, std::int64_t now_ms);
 
  private:
   struct Bucket {
@@ -28,6 +33,8 @@ class RateLimit {
     std::int64_t at_ms = 0;
   };
   double left(const Bucket& bucket, std::int64_t now_ms) const;
+  std::int64_t wait_locked(const std::string& key, std::int64_t now_ms) const;
+  void count_locked(const std::string& key, std::int64_t now_ms);
   void make_room(std::int64_t now_ms);
 
   std::int64_t burst_;

@@ -17,6 +17,17 @@ TEST_CASE("rate limit: a burst, then a share of the window each") {
   CHECK(limit.wait_s("a", 5'000) == 0);
 }
 
+TEST_CASE("rate limit: a try is counted before it is made, and given back when it turned out well") {
+  RateLimit limit{2, std::chrono::seconds{10}};
+  CHECK(limit.take("a", 0) == 0);
+  CHECK(limit.take("a", 0) == 0);
+  CHECK(limit.take("a", 0) > 0);  // a third at the same moment finds no place, though no answer is known yet
+  limit.give_back("a", 0);
+  CHECK(limit.take("a", 0) == 0);
+  limit.give_back("b", 0);  // nobody took it: nothing to give
+  CHECK(limit.take("b", 0) == 0);
+}
+
 TEST_CASE("rate limit: more keys than it remembers cost no more memory") {
   RateLimit limit{1, std::chrono::milliseconds{1'000}};
   for (std::size_t i = 0; i < kRateKeysMax + 10; ++i) limit.count(std::to_string(i), 0);
