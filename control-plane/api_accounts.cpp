@@ -130,8 +130,8 @@ Task<Outcome<User>> check_sign_in(ControlPtr control, const SignUp& given, const
   const std::int64_t now = control->now_ms();
   const std::string pair = address + " " + given.name;
   // Counted before the hash is made, given back when it fits: guesses sent at once can't share one place in the bucket.
-  const std::array<std::pair<RateLimit*, std::string>, 3> buckets{{
-      {&control->sign_in_pair, pair}, {&control->sign_in_address, address}, {&control->sign_in_name, given.name}}};
+  const std::array<std::pair<RateLimit*, std::string>, 3> buckets{
+      {{&control->sign_in_pair, pair}, {&control->sign_in_address, address}, {&control->sign_in_name, given.name}}};
   for (std::size_t i = 0; i < buckets.size(); ++i) {
     const std::int64_t wait = buckets[i].first->take(buckets[i].second, now);
     if (wait == 0) continue;
@@ -185,8 +185,8 @@ Task<void> make_account(ControlPtr control, http::Exchange& exchange, SignUp giv
   if (!fit) co_return co_await respond(exchange, to_response(fit.error()));
   const std::int64_t now = control->now_ms();
   // Before the hash, which costs a tenth of a second: a name that is taken costs a look, and each try is counted.
-  auto taken = co_await control->read(
-      [name = given.name](sql::Session& session) { return UsersStore{session}.by_name(name); });
+  auto taken =
+      co_await control->read([name = given.name](sql::Session& session) { return UsersStore{session}.by_name(name); });
   if (taken && *taken) {
     const Refusal refusal{409, "name_taken", "The name " + given.name + " is taken."};
     co_return co_await respond(exchange, to_response(refusal));
