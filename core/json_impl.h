@@ -23,8 +23,8 @@
 
 namespace ribalta {
 
-/// What to do with a field that the struct does not have: refuse it (bodies that we define), or pass over it (answers of
-/// a server that may be newer).
+/// What to do with a field that the struct does not have: refuse it (bodies that we define), or pass over it (answers
+/// of a server that may be newer).
 enum class JsonUnknown { refuse, ignore };
 
 /// Nesting beyond this is refused: nothing of ours nests so deep.
@@ -174,7 +174,9 @@ Result<void> read(const boost::json::value& value, T& out, const std::string& pa
     return read_integer(value, out, path);
   } else if constexpr (std::floating_point<T>) {
     if (!value.is_number()) return wrong(path, "not a number");
-    out = value.to_number<T>();
+    const T number = value.to_number<T>();
+    if (!std::isfinite(number)) return wrong(path, "a number out of range");  // 1e400 is read as infinity
+    out = number;
     return {};
   } else if constexpr (std::same_as<T, std::string>) {
     if (!value.is_string()) return wrong(path, "not a text");

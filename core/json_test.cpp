@@ -40,6 +40,12 @@ std::string message(const Result<Rung>& result) { return result.error().message;
 
 }  // namespace
 
+TEST_CASE("json: a number beyond what a double holds is refused, not read as infinity") {
+  CHECK(json_read<double>("1e300").has_value());
+  CHECK(json_read<double>("1e400").error().code == Code::malformed);
+  CHECK_FALSE(json_read<double>("-1e400").has_value());
+}
+
 TEST_CASE("json: what is written is read again, an empty optional is left out") {
   Plan plan;
   plan.kind = Kind::vod;
