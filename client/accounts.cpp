@@ -50,7 +50,8 @@ std::string read_hidden(const char* prompt) {
 Result<std::string> ask_password(bool from_stdin) {
   std::string line;
   if (from_stdin) {
-    if (!std::getline(std::cin, line) || line.empty()) return fail(Code::malformed, "No password came on standard input.");
+    if (!std::getline(std::cin, line) || line.empty())
+      return fail(Code::malformed, "No password came on standard input.");
     return line;
   }
   if (::isatty(STDIN_FILENO) != 1) return std::string{};

@@ -33,10 +33,10 @@ struct Site {
   int created = 0;
   int patches = 0;
   int tokens = 0;
-  std::size_t die_after = 0;      ///< cut the connection once so many bytes of a body came; 0: never
+  std::size_t die_after = 0;  ///< cut the connection once so many bytes of a body came; 0: never
   int deaths_left = 0;
-  bool forgotten = false;         ///< the upload expired
-  unsigned refuse_create = 0;     ///< answer POST with this status
+  bool forgotten = false;      ///< the upload expired
+  unsigned refuse_create = 0;  ///< answer POST with this status
   std::vector<std::string> states{R"({"state":"ready","video":{"hls":"/v/h.m3u8","dash":"/v/d.mpd"}})"};
   std::string good_token = "rt_good";
   std::unique_ptr<http::Server> server;
@@ -69,9 +69,9 @@ struct Site {
   Site& operator=(const Site&) = delete;
 
   void write_endpoints(const std::string& admin_token) const {
-    std::ofstream{folder.path() / "endpoints.json"} << R"({"site":"http://127.0.0.1:)" << server->port()
-                                                    << R"(/","rtmp":"rtmp://127.0.0.1:1/live","admin_token":")" << admin_token
-                                                    << R"(","stream_key":"k","ports":{"site":1},"logs":"/x"})";
+    std::ofstream{folder.path() / "endpoints.json"}
+        << R"({"site":"http://127.0.0.1:)" << server->port() << R"(/","rtmp":"rtmp://127.0.0.1:1/live","admin_token":")"
+        << admin_token << R"(","stream_key":"k","ports":{"site":1},"logs":"/x"})";
   }
   [[nodiscard]] fs::path file(const std::string& name, std::size_t bytes) const {
     std::string content(bytes, '\0');
@@ -144,8 +144,9 @@ struct Site {
   }
   Task<void> token(http::Exchange& exchange) {
     ++tokens;
-    http::Response response = allowed(exchange, "admin") ? http::Response::json(201, R"({"id":"x","token":")" + good_token + "\"}")
-                                                         : http::Response::error(401, "not_signed_in", "Not you.");
+    http::Response response = allowed(exchange, "admin")
+                                  ? http::Response::json(201, R"({"id":"x","token":")" + good_token + "\"}")
+                                  : http::Response::error(401, "not_signed_in", "Not you.");
     co_await exchange.respond(std::move(response));
   }
   Task<void> user(http::Exchange& exchange) {
@@ -155,11 +156,11 @@ struct Site {
     co_await exchange.respond(std::move(response));
   }
   Task<void> status(http::Exchange& exchange) {
-    co_await exchange.respond(http::Response::json(200,
-        R"({"version":"0.1.0","daemons":[{"name":"ingest","healthy":false,"message":"the disk is full"}],)"
-        R"("jobs":{"live":{"queued":0,"leased":1,"done":2,"failed":3,"cancelled":0},)"
-        R"("vod":{"queued":4,"leased":5,"done":6,"failed":7,"cancelled":0}},"lives":[],"users":2,)"
-        R"("videos":{"draft":0,"processing":1,"ready":2,"failed":3}})"));
+    co_await exchange.respond(http::Response::json(
+        200, R"({"version":"0.1.0","daemons":[{"name":"ingest","healthy":false,"message":"the disk is full"}],)"
+             R"("jobs":{"live":{"queued":0,"leased":1,"done":2,"failed":3,"cancelled":0},)"
+             R"("vod":{"queued":4,"leased":5,"done":6,"failed":7,"cancelled":0}},"lives":[],"users":2,)"
+             R"("videos":{"draft":0,"processing":1,"ready":2,"failed":3}})"));
   }
 };
 
@@ -176,11 +177,13 @@ struct Ran {
 };
 /// The program itself, as scripts/ribalta calls it.
 Ran run(const Site& site, const std::string& arguments) {
-  const std::string command = std::string{RIBALTA_CLIENT_PROGRAM} + " --data " + site.folder.path().string() + " " + arguments + " 2>&1 </dev/null";
+  const std::string command = std::string{RIBALTA_CLIENT_PROGRAM} + " --data " + site.folder.path().string() + " " +
+                              arguments + " 2>&1 </dev/null";
   std::FILE* pipe = ::popen(command.c_str(), "r");
   Ran ran;
   std::array<char, 4096> piece{};
-  for (std::size_t n = 0; (n = std::fread(piece.data(), 1, piece.size(), pipe)) > 0;) ran.output.append(piece.data(), n);
+  for (std::size_t n = 0; (n = std::fread(piece.data(), 1, piece.size(), pipe)) > 0;)
+    ran.output.append(piece.data(), n);
   const int status = ::pclose(pipe);
   ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return ran;
@@ -194,8 +197,9 @@ TEST_CASE("upload: a file arrives whole, with its name and title, and nothing of
   UploadSettings settings = quick();
   settings.title = "Tìtle";
   std::int64_t furthest = 0;
-  auto uploaded = upload_file(site.instance(), "rt_good", file, settings,
-                              [&furthest](std::int64_t bytes, std::int64_t, const std::string&) { furthest = std::max(furthest, bytes); });
+  auto uploaded = upload_file(
+      site.instance(), "rt_good", file, settings,
+      [&furthest](std::int64_t bytes, std::int64_t, const std::string&) { furthest = std::max(furthest, bytes); });
   REQUIRE(uploaded.has_value());
   CHECK(uploaded->video() == kVideo);
   CHECK(site.received.size() == 3'000'000);
@@ -308,12 +312,15 @@ TEST_CASE("ribalta upload --wait --json: one object a file, and the exit code te
   const std::string file = site.file("a.mp4", 1000).string();
   const Ran good = run(site, "upload --wait --json " + file);
   CHECK(good.code == 0);
-  const std::string expected = "{\"file\":\"" + file + "\",\"video\":\"" + kVideo + R"(","state":"ready","kind":null,"reason":null,"seconds":)";
+  const std::string expected =
+      "{\"file\":\"" + file + "\",\"video\":\"" + kVideo + R"(","state":"ready","kind":null,"reason":null,"seconds":)";
   CHECK(good.output.starts_with(expected));
-  CHECK(good.output.ends_with(R"("hls":"/v/h.m3u8","dash":"/v/d.mpd"})" "\n"));
+  CHECK(good.output.ends_with(R"("hls":"/v/h.m3u8","dash":"/v/d.mpd"})"
+                              "\n"));
   CHECK(site.states_kept() == 0);
 
-  site.states = {R"({"state":"failed","work":{"state":"failed","progress":0,"failure":{"kind":"truncated","reason":"It is cut.","retryable":false}}})"};
+  site.states = {
+      R"({"state":"failed","work":{"state":"failed","progress":0,"failure":{"kind":"truncated","reason":"It is cut.","retryable":false}}})"};
   const Ran bad = run(site, "upload --wait --json " + file);
   CHECK(bad.code == 1);
   CHECK(bad.output.find(R"("state":"failed","kind":"truncated","reason":"It is cut.")") != std::string::npos);

@@ -82,7 +82,8 @@ Result<Instance> Instance::open(const fs::path& data) {
   const fs::path file = data / "endpoints.json";
   const Result<std::string> text = read_small(file);
   if (!text && text.error().code == Code::not_found) {
-    return fail(Code::not_found, "No instance has run in " + data.string() + ". Start one with scripts/up, or say --data DIR.");
+    return fail(Code::not_found,
+                "No instance has run in " + data.string() + ". Start one with scripts/up, or say --data DIR.");
   }
   if (!text) return pass(text);
   const Result<Endpoints> endpoints = json_read<Endpoints>(*text, JsonUnknown::ignore);

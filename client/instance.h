@@ -1,4 +1,5 @@
-// The instance that the command speaks to, found by its endpoints.json, and its public API (control-plane/openapi.json).
+// The instance that the command speaks to, found by its endpoints.json, and its public API
+// (control-plane/openapi.json).
 #pragma once
 
 #include <chrono>
@@ -36,7 +37,8 @@ class Instance {
   [[nodiscard]] Result<http::Response> call(std::string_view method, std::string_view path, std::string_view token,
                                             std::string body = {}) const;
   /// A call as administrator that must answer 2xx. @error with the server's sentence.
-  [[nodiscard]] Result<std::string> admin_call(std::string_view method, std::string_view path, std::string body = {}) const;
+  [[nodiscard]] Result<std::string> admin_call(std::string_view method, std::string_view path,
+                                               std::string body = {}) const;
 
  private:
   std::filesystem::path data_;
@@ -51,8 +53,8 @@ Result<std::string> user_token(const Instance& instance, const std::string& user
 /// The kept token did not open anything any more.
 void forget_user_token(const Instance& instance, const std::string& user);
 
-/// Where the command keeps what it must remember between runs: $XDG_STATE_HOME/ribalta, else ~/.local/state/ribalta, else
-/// in the instance's data folder. Made with mode 0700.
+/// Where the command keeps what it must remember between runs: $XDG_STATE_HOME/ribalta, else ~/.local/state/ribalta,
+/// else in the instance's data folder. Made with mode 0700.
 Result<std::filesystem::path> state_folder(const Instance& instance);
 /// Writes a small file whole or not at all, mode 0600.
 Result<void> write_private(const std::filesystem::path& file, std::string_view text);

@@ -34,9 +34,11 @@ void describe(CLI::App& app, Verbs& verbs) {
   CLI::App* upload_verb = app.add_subcommand("upload", "upload videos; an interrupted upload goes on where it stopped");
   upload_verb->add_option("files", verbs.upload.files, "files")->required()->option_text("FILE...");
   upload_verb->add_option("--title", verbs.upload.title, "title (for one file); else the file's name");
-  upload_verb->add_option("--user", verbs.upload.user, "whose videos they become (RIBALTA_TOKEN, where set, says it itself)");
+  upload_verb->add_option("--user", verbs.upload.user,
+                          "whose videos they become (RIBALTA_TOKEN, where set, says it itself)");
   upload_verb->add_flag("--wait", verbs.upload.wait, "until each is ready, or has failed with its reason");
-  upload_verb->add_flag("--json", verbs.upload.json, "one object a file: file, video, state, kind, reason, seconds, hls, dash");
+  upload_verb->add_flag("--json", verbs.upload.json,
+                        "one object a file: file, video, state, kind, reason, seconds, hls, dash");
   upload_verb->callback([&verbs] {
     if (!verbs.upload.title.empty() && verbs.upload.files.size() > 1) {
       throw CLI::ValidationError("--title", "fits one file; upload them one by one");
@@ -61,15 +63,15 @@ void describe(CLI::App& app, Verbs& verbs) {
   key->add_flag("--rotate", verbs.rotate, "replace it by a new one; the old one is refused from then on");
   key->callback([&verbs] { verbs.chosen = [&verbs] { return stream_key(verbs.data, verbs.key_user, verbs.rotate); }; });
 
-  CLI::App* status_verb = app.add_subcommand("status", "services, what is on air, jobs; exit code 1 when a service is not well");
+  CLI::App* status_verb =
+      app.add_subcommand("status", "services, what is on air, jobs; exit code 1 when a service is not well");
   status_verb->add_flag("--json", verbs.status_json, "as the API says it");
   status_verb->callback([&verbs] { verbs.chosen = [&verbs] { return status(verbs.data, verbs.status_json); }; });
 
   CLI::App* config = app.add_subcommand("config", "configuration");
   config->require_subcommand(1);
-  config->add_subcommand("check", "what each daemon thinks of ribalta.toml, without starting anything")->callback([&verbs] {
-    verbs.chosen = [&verbs] { return config_check(verbs.data, own_folder()); };
-  });
+  config->add_subcommand("check", "what each daemon thinks of ribalta.toml, without starting anything")
+      ->callback([&verbs] { verbs.chosen = [&verbs] { return config_check(verbs.data, own_folder()); }; });
 }
 
 }  // namespace

@@ -71,7 +71,8 @@ void ProgressLine::draw(double part, const std::string& right) {
   const auto full = static_cast<std::size_t>(bounded * static_cast<double>(bar));
   std::array<char, 8> percent{};
   std::snprintf(percent.data(), percent.size(), "%3.0f%%", bounded * 100);
-  std::string line = shortened(name_) + " [" + std::string(full, '#') + std::string(bar - full, '.') + "] " + percent.data() + "  ";
+  std::string line =
+      shortened(name_) + " [" + std::string(full, '#') + std::string(bar - full, '.') + "] " + percent.data() + "  ";
   line += right;
   std::fprintf(stderr, "\r\033[2K%s", line.substr(0, columns() - 1).c_str());
   std::fflush(stderr);

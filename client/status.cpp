@@ -55,7 +55,8 @@ BOOST_DESCRIBE_STRUCT(Status, (), (version, daemons, jobs, lives, users, videos)
 
 void print_jobs(const char* kind, const Counts& jobs) {
   std::printf("  %-10s %lld running, %lld waiting, %lld done, %lld failed\n", kind, static_cast<long long>(jobs.leased),
-              static_cast<long long>(jobs.queued), static_cast<long long>(jobs.done), static_cast<long long>(jobs.failed));
+              static_cast<long long>(jobs.queued), static_cast<long long>(jobs.done),
+              static_cast<long long>(jobs.failed));
 }
 
 /// Titles are a stranger's: nothing of them moves the cursor.
@@ -74,8 +75,8 @@ void print(const Instance& instance, const Status& status) {
   std::printf("\nOn air\n");
   if (status.lives.empty()) std::printf("  nothing\n");
   for (const Live& live : status.lives) {
-    std::printf("  %-12s %-11s since %s  %s/l/%s  %s\n", live.author.name.c_str(), live.state.c_str(), live.started.c_str(),
-                instance.site().c_str(), live.stream.c_str(), plain(live.title).c_str());
+    std::printf("  %-12s %-11s since %s  %s/l/%s  %s\n", live.author.name.c_str(), live.state.c_str(),
+                live.started.c_str(), instance.site().c_str(), live.stream.c_str(), plain(live.title).c_str());
   }
   std::printf("\nJobs\n");
   print_jobs("live", status.jobs.live);

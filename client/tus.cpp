@@ -32,7 +32,8 @@ Refused refused(std::string_view code, std::string_view message, const std::stri
 
 /// A part of the instance is away, or another connection of ours has not been noticed to be dead: worth another try.
 bool passes(unsigned status) {
-  return status == 409 || status == 423 || status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
+  return status == 409 || status == 423 || status == 429 || status == 500 || status == 502 || status == 503 ||
+         status == 504;
 }
 
 std::optional<std::int64_t> number(std::string_view text) {
@@ -44,7 +45,8 @@ std::optional<std::int64_t> number(std::string_view text) {
 
 class Uploader {
  public:
-  Uploader(const Instance& instance, std::string token, fs::path file, UploadSettings settings, OnUploadProgress on_progress)
+  Uploader(const Instance& instance, std::string token, fs::path file, UploadSettings settings,
+           OnUploadProgress on_progress)
       : instance_(instance),
         token_(std::move(token)),
         file_(std::move(file)),
@@ -100,8 +102,8 @@ std::optional<UploadRefused> Uploader::open() {
   const Result<fs::path> folder = state_folder(instance_);
   if (!folder) return refused("state", folder.error().message).error();
   std::error_code ignored;
-  const std::string identity = instance_.site() + "\n" + fs::absolute(file_, ignored).lexically_normal().string() + "\n" +
-                               std::to_string(bytes_) + "\n" + std::to_string(found.st_mtim.tv_sec) + "." +
+  const std::string identity = instance_.site() + "\n" + fs::absolute(file_, ignored).lexically_normal().string() +
+                               "\n" + std::to_string(bytes_) + "\n" + std::to_string(found.st_mtim.tv_sec) + "." +
                                std::to_string(found.st_mtim.tv_nsec);
   state_file_ = *folder / ("upload-" + hmac_sha256_hex(instance_.admin_token(), identity).substr(0, 24));
   if (const Result<std::string> text = read_small(state_file_)) {
@@ -166,7 +168,8 @@ std::optional<UploadRefused> Uploader::ask_offset() {
   }
   if (response->status / 100 != 2) return UploadRefused{refusal_of(*response), kept_->video};
   const std::optional<std::int64_t> offset = number(response->fields.get("Upload-Offset"));
-  if (!offset || *offset > bytes_) return refused("protocol", "The server's answer makes no sense.", kept_->video).error();
+  if (!offset || *offset > bytes_)
+    return refused("protocol", "The server's answer makes no sense.", kept_->video).error();
   advance(*offset);
   return std::nullopt;
 }
@@ -193,7 +196,8 @@ std::optional<UploadRefused> Uploader::send() {
   }
   if (response->status / 100 != 2) return UploadRefused{refusal_of(*response), kept_->video};
   const std::optional<std::int64_t> offset = number(response->fields.get("Upload-Offset"));
-  if (!offset || *offset > bytes_) return refused("protocol", "The server's answer makes no sense.", kept_->video).error();
+  if (!offset || *offset > bytes_)
+    return refused("protocol", "The server's answer makes no sense.", kept_->video).error();
   advance(*offset);
   return std::nullopt;
 }
@@ -225,8 +229,11 @@ std::optional<UploadRefused> Uploader::try_again(const Result<http::Response>& r
 
 std::optional<UploadRefused> Uploader::try_again(const std::string& why) {
   if (++tries_ >= settings_.tries_max) {
-    return refused("unreachable", "Gave up after " + std::to_string(tries_) + " tries: " + why +
-                                      " Run the same command again to go on.", kept_ ? kept_->video : "").error();
+    return refused(
+               "unreachable",
+               "Gave up after " + std::to_string(tries_) + " tries: " + why + " Run the same command again to go on.",
+               kept_ ? kept_->video : "")
+        .error();
   }
   if (on_progress_) on_progress_(std::max<std::int64_t>(furthest_, 0), bytes_, why);
   std::this_thread::sleep_for(pause_);

@@ -1,5 +1,6 @@
-// tus 1.0 (https://tus.io/protocols/resumable-upload): one file to the upload door, gone on with after either side died.
-// What is needed for that is kept in a small file of the state folder, named after the file's path, size and time.
+// tus 1.0 (https://tus.io/protocols/resumable-upload): one file to the upload door, gone on with after either side
+// died. What is needed for that is kept in a small file of the state folder, named after the file's path, size and
+// time.
 #pragma once
 
 #include <chrono>
@@ -15,8 +16,8 @@ namespace ribalta::client {
 
 struct UploadSettings {
   std::string title;  ///< empty: the server takes the file's name
-  /// Tries in a row without a byte of progress, with pauses from `retry_first` doubling to `retry_max`: with these, about 5
-  /// minutes, in which a daemon comes back.
+  /// Tries in a row without a byte of progress, with pauses from `retry_first` doubling to `retry_max`: with these,
+  /// about 5 minutes, in which a daemon comes back.
   int tries_max = 34;
   std::chrono::milliseconds retry_first{250};
   std::chrono::milliseconds retry_max{10'000};
@@ -45,7 +46,8 @@ class UploadedFile {
 };
 
 std::expected<UploadedFile, UploadRefused> upload_file(const Instance& instance, const std::string& token,
-                                                       const std::filesystem::path& file, const UploadSettings& settings,
+                                                       const std::filesystem::path& file,
+                                                       const UploadSettings& settings,
                                                        const OnUploadProgress& on_progress);
 
 }  // namespace ribalta::client

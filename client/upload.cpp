@@ -69,29 +69,34 @@ Outcome wait_for(const Instance& instance, const std::string& token, Outcome out
       outcome.state = video->state;
       if (video->state == "ready") outcome.playable = std::move(video->video);
       if (video->state == "failed") {
-        outcome.failure = video->work && video->work->failure ? video->work->failure : Failure{"unknown", "No reason was given."};
+        outcome.failure =
+            video->work && video->work->failure ? video->work->failure : Failure{"unknown", "No reason was given."};
       }
       known = video->state == "ready" || video->state == "failed";
       if (known) return outcome;
-      line.share(video->work ? video->work->progress : 0, video->work && video->work->stage ? *video->work->stage : video->state);
+      line.share(video->work ? video->work->progress : 0,
+                 video->work && video->work->stage ? *video->work->stage : video->state);
     }
     if (std::chrono::steady_clock::now() - heard > kSilenceMax) {
-      return failed(std::move(outcome), {"unreachable", "The instance does not answer. Run the same command again to go on waiting."});
+      return failed(std::move(outcome),
+                    {"unreachable", "The instance does not answer. Run the same command again to go on waiting."});
     }
     std::this_thread::sleep_for(kAskEvery);
   }
 }
 
 void print_json(const Outcome& outcome) {
-  const auto text_or_null = [](const std::string& text) { return text.empty() ? std::string{"null"} : json_write(text); };
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? std::string{"null"} : json_write(text);
+  };
   const double milliseconds = std::round(outcome.seconds * 1000);
-  const std::string line = "{\"file\":" + json_write(outcome.file) +                                           //
-                           ",\"video\":" + text_or_null(outcome.video) +                                       //
-                           ",\"state\":" + json_write(outcome.state) +                                         //
-                           ",\"kind\":" + text_or_null(outcome.failure ? outcome.failure->kind : "") +         //
-                           ",\"reason\":" + text_or_null(outcome.failure ? outcome.failure->reason : "") +     //
-                           ",\"seconds\":" + json_write(milliseconds / 1000) +                                 //
-                           ",\"hls\":" + text_or_null(outcome.playable ? outcome.playable->hls : "") +         //
+  const std::string line = "{\"file\":" + json_write(outcome.file) +                                        //
+                           ",\"video\":" + text_or_null(outcome.video) +                                    //
+                           ",\"state\":" + json_write(outcome.state) +                                      //
+                           ",\"kind\":" + text_or_null(outcome.failure ? outcome.failure->kind : "") +      //
+                           ",\"reason\":" + text_or_null(outcome.failure ? outcome.failure->reason : "") +  //
+                           ",\"seconds\":" + json_write(milliseconds / 1000) +                              //
+                           ",\"hls\":" + text_or_null(outcome.playable ? outcome.playable->hls : "") +      //
                            ",\"dash\":" + text_or_null(outcome.playable ? outcome.playable->dash : "") + "}";
   std::printf("%s\n", line.c_str());
   std::fflush(stdout);
@@ -99,20 +104,23 @@ void print_json(const Outcome& outcome) {
 
 void print_text(const Instance& instance, const Outcome& outcome) {
   if (outcome.state == "failed") {
-    std::printf("%s: failed: %s (%s)\n", outcome.file.c_str(), outcome.failure->reason.c_str(), outcome.failure->kind.c_str());
+    std::printf("%s: failed: %s (%s)\n", outcome.file.c_str(), outcome.failure->reason.c_str(),
+                outcome.failure->kind.c_str());
   } else {
-    std::printf("%s: %s %s/watch/%s\n", outcome.file.c_str(), outcome.state.c_str(), instance.site().c_str(), outcome.video.c_str());
+    std::printf("%s: %s %s/watch/%s\n", outcome.file.c_str(), outcome.state.c_str(), instance.site().c_str(),
+                outcome.video.c_str());
   }
   std::fflush(stdout);
 }
 
-Outcome upload_one(const Instance& instance, const std::string& token, const std::string& file, const UploadFlags& flags,
-                   const UploadSettings& settings) {
+Outcome upload_one(const Instance& instance, const std::string& token, const std::string& file,
+                   const UploadFlags& flags, const UploadSettings& settings) {
   ProgressLine line{std::filesystem::path{file}.filename().string()};
   const auto begun = std::chrono::steady_clock::now();
   Outcome outcome{.file = file, .state = "processing"};
-  auto uploaded = upload_file(instance, token, file, settings,
-                              [&line](std::int64_t bytes, std::int64_t of, const std::string& waiting) { line.bytes(bytes, of, waiting); });
+  auto uploaded = upload_file(
+      instance, token, file, settings,
+      [&line](std::int64_t bytes, std::int64_t of, const std::string& waiting) { line.bytes(bytes, of, waiting); });
   if (!uploaded) {
     outcome.video = uploaded.error().video;
     outcome = failed(std::move(outcome), uploaded.error().refusal);

@@ -32,7 +32,8 @@ class Loop : public asio::io_context {
   void end() { shutdown(); }
 };
 
-/// Threads for what blocks, and a count of what runs there, so that no loop is destroyed under a job that will post to it.
+/// Threads for what blocks, and a count of what runs there, so that no loop is destroyed under a job that will post to
+/// it.
 class BlockingPool {
  public:
   void run(std::function<void()> job) {

@@ -20,9 +20,7 @@ using ByteSpan = std::span<const std::byte>;
 inline ByteSpan as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
-inline std::string_view as_text(ByteSpan bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+inline std::string_view as_text(ByteSpan bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 /// Big-endian integer of Size bytes (1..8) at the start of `bytes`. The caller has checked the length.
 template <std::size_t Size>

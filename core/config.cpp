@@ -58,9 +58,7 @@ struct ConfigReader::State {
 
   void complain(const std::string& where, const std::string& what) { complaints.push_back(where + ": " + what); }
 
-  std::string place(const toml::node& node) const {
-    return name + ":" + std::to_string(node.source().begin.line);
-  }
+  std::string place(const toml::node& node) const { return name + ":" + std::to_string(node.source().begin.line); }
 
   std::optional<Found> find(const std::string& section, std::string_view key) {
     described[section].emplace(key);
@@ -84,9 +82,8 @@ struct ConfigReader::State {
     const std::optional<Found> found = find(section, key);
     if (!found) return std::nullopt;
     const std::optional<std::int64_t> number =
-        found->variable != nullptr
-            ? whole_number(*found->variable)
-            : (found->node->is_integer() ? found->node->value<std::int64_t>() : std::nullopt);
+        found->variable != nullptr ? whole_number(*found->variable)
+                                   : (found->node->is_integer() ? found->node->value<std::int64_t>() : std::nullopt);
     if (!number) {
       complain(found->where, "not a whole number");
       return std::nullopt;
@@ -115,7 +112,8 @@ Result<ConfigReader> ConfigReader::open(const std::filesystem::path& file) {
   const std::uintmax_t bytes = std::filesystem::file_size(file, error);
   if (error == std::errc::no_such_file_or_directory) return fail(Code::not_found, "no such file:", file.string());
   if (error) return fail(Code::io, file.string() + ":", error.message());
-  if (bytes > kConfigBytesMax) return fail(Code::limit, file.string() + ": bytes, too large for a configuration:", bytes);
+  if (bytes > kConfigBytesMax)
+    return fail(Code::limit, file.string() + ": bytes, too large for a configuration:", bytes);
   std::ifstream stream{file, std::ios::binary};
   const std::string text{std::istreambuf_iterator<char>{stream}, {}};
   if (!stream) return fail(Code::io, "can't be read:", file.string());
@@ -130,7 +128,8 @@ Result<ConfigReader> ConfigReader::parse(std::string_view text, std::string_view
     state->table = toml::parse(text, name);
   } catch (const toml::parse_error& error) {
     const toml::source_position at = error.source().begin;
-    return fail(Code::malformed, std::string{name} + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ":",
+    return fail(Code::malformed,
+                std::string{name} + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ":",
                 error.description());
   }
   for (const std::string& pair : environment) {
@@ -164,7 +163,8 @@ Result<void> ConfigReader::finish() {
     const std::string prefix = std::string{kEnvironmentPrefix} + upper(section) + "_";
     for (const auto& [variable, value] : state_->environment) {
       if (!variable.starts_with(prefix)) continue;
-      const bool known = std::ranges::any_of(keys, [&](const std::string& key) { return variable == prefix + upper(key); });
+      const bool known =
+          std::ranges::any_of(keys, [&](const std::string& key) { return variable == prefix + upper(key); });
       if (!known) complaints.push_back(variable + ": unknown");
     }
   }
@@ -274,7 +274,9 @@ Result<NodeConfig> read_node_config(ConfigReader& reader, std::string_view role)
   std::error_code error;
   config.data = std::filesystem::absolute(config.data, error).lexically_normal();
   if (error) return fail(Code::io, "node.data:", error.message());
-  const auto under_data = [&config](const std::filesystem::path& path) { return (config.data / path).lexically_normal(); };
+  const auto under_data = [&config](const std::filesystem::path& path) {
+    return (config.data / path).lexically_normal();
+  };
   config.run = under_data(config.run.empty() ? "run" : config.run);
   config.store = under_data(config.store.empty() ? "store" : config.store);
   config.node_secret_file = under_data(secret_file.empty() ? "secrets/node" : secret_file).string();

@@ -71,12 +71,12 @@ class ConfigSection {
 
 /// What every daemon reads: sections [node], [log], [redis] and [store].
 struct NodeConfig {
-  std::filesystem::path data;            ///< [node] data: the one folder that holds all state
-  std::filesystem::path run;             ///< [node] run: sockets; default data/run
-  std::string node_secret_file;          ///< [node] secret_file: signs calls between daemons; default data/secrets/node
+  std::filesystem::path data;    ///< [node] data: the one folder that holds all state
+  std::filesystem::path run;     ///< [node] run: sockets; default data/run
+  std::string node_secret_file;  ///< [node] secret_file: signs calls between daemons; default data/secrets/node
   std::string redis = "unix:run/redis.sock";  ///< [redis] address: unix:PATH (relative to data) or HOST:PORT
-  std::filesystem::path store;           ///< [store] folder: the object store; default data/store
-  LogOptions log;                        ///< [log] level, format
+  std::filesystem::path store;                ///< [store] folder: the object store; default data/store
+  LogOptions log;                             ///< [log] level, format
 };
 Result<NodeConfig> read_node_config(ConfigReader& reader, std::string_view role);
 

@@ -65,7 +65,8 @@ grace_s = 60
 hosts = ["a", "b"]
 [other]
 anything = 1
-)").value();
+)")
+                            .value();
   CHECK(values.name == "a");
   CHECK(values.folder == "/data");
   CHECK(values.open);

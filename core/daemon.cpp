@@ -116,7 +116,8 @@ Task<void> Running::answer_metrics(http::Exchange& exchange) {
 Task<void> Running::watch_lag(std::size_t shard) {
   const MetricLabels labels{{"loop", std::to_string(shard)}};
   Gauge& lag = node_.metrics.gauge("ribalta_loop_lag_seconds", "How late the event loop woke last", labels);
-  Counter& late = node_.metrics.counter("ribalta_loop_late_total", "Times that the event loop woke over 50 ms late", labels);
+  Counter& late =
+      node_.metrics.counter("ribalta_loop_late_total", "Times that the event loop woke over 50 ms late", labels);
   while (!stopping_) {
     const auto due = std::chrono::steady_clock::now() + kLoopLagEvery;
     co_await sleep_for(kLoopLagEvery);
@@ -167,12 +168,10 @@ Task<void> Running::wait_for_signal() {
 
 Result<void> Running::start() {
   http::Router router;
-  router.add("GET", "/healthz", [this](http::Exchange& exchange, const http::Router::Parameters&) {
-    return answer_health(exchange);
-  });
-  router.add("GET", "/metrics", [this](http::Exchange& exchange, const http::Router::Parameters&) {
-    return answer_metrics(exchange);
-  });
+  router.add("GET", "/healthz",
+             [this](http::Exchange& exchange, const http::Router::Parameters&) { return answer_health(exchange); });
+  router.add("GET", "/metrics",
+             [this](http::Exchange& exchange, const http::Router::Parameters&) { return answer_metrics(exchange); });
   const Result<void> started = role_.start(node_, router);
   if (!started) return started;
 
@@ -227,7 +226,9 @@ int daemon_main(const Role& role, int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   Flags flags;
   CLI::App app{"Ribalta's " + role.name + " daemon"};
-  app.add_option("--config", flags.config_file, "the configuration file, ribalta.toml")->required()->envname("RIBALTA_CONFIG");
+  app.add_option("--config", flags.config_file, "the configuration file, ribalta.toml")
+      ->required()
+      ->envname("RIBALTA_CONFIG");
   app.add_flag("--check", flags.check, "read the configuration, say what is wrong, and exit");
   try {
     app.parse(argc, argv);
@@ -251,8 +252,8 @@ int daemon_main(const Role& role, int argc, char** argv) {
   node->loops->start();
   running->wait_until_stopped();
   running->end();
-  // The store stays too: the disk pool may still be reading from it. Its lock ends with the process, and unfinished files
-  // are removed at the next start.
+  // The store stays too: the disk pool may still be reading from it. Its lock ends with the process, and unfinished
+  // files are removed at the next start.
   return 0;
 }
 

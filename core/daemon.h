@@ -32,8 +32,8 @@ struct Node {
   Metrics metrics;
   std::unique_ptr<LoopPool> loops;
   std::unique_ptr<ObjectStore> store;
-  std::shared_ptr<redis::Client> redis;          ///< on loop 0
-  std::shared_ptr<redis::Subscriber> subscriber; ///< on loop 0
+  std::shared_ptr<redis::Client> redis;           ///< on loop 0
+  std::shared_ptr<redis::Subscriber> subscriber;  ///< on loop 0
 };
 
 /// A role: what `main` hands to daemon_main.
@@ -52,8 +52,10 @@ struct Role {
 };
 
 /// Reads flags (`--config FILE`, `--check`: read the configuration, say what is wrong, exit), starts the role, writes a
-/// newline to the descriptor in RIBALTA_READY_FD when /healthz would say ok (s6's readiness protocol), waits for a signal, drains.
-/// @return the process's exit code: 0 stopped as asked, 1 could not start (the reason is on standard error), 2 bad usage.
+/// newline to the descriptor in RIBALTA_READY_FD when /healthz would say ok (s6's readiness protocol), waits for a
+/// signal, drains.
+/// @return the process's exit code: 0 stopped as asked, 1 could not start (the reason is on standard error), 2 bad
+/// usage.
 int daemon_main(const Role& role, int argc, char** argv);
 
 }  // namespace ribalta

@@ -1,5 +1,6 @@
 // Public ids: 80 random bits as 16 lower-case characters (Crockford's base 32, no i, l, o, u), so that they can be read
-// aloud, stand in a URL, a file name, a Redis key and SQL (TEXT) as they are, and tell nothing about how many there are.
+// aloud, stand in a URL, a file name, a Redis key and SQL (TEXT) as they are, and tell nothing about how many there
+// are.
 #pragma once
 
 #include <array>
@@ -55,5 +56,7 @@ bool is_track_name(std::string_view text);
 
 template <class Kind>
 struct std::hash<ribalta::Id<Kind>> {
-  std::size_t operator()(const ribalta::Id<Kind>& id) const noexcept { return std::hash<std::string_view>{}(id.view()); }
+  std::size_t operator()(const ribalta::Id<Kind>& id) const noexcept {
+    return std::hash<std::string_view>{}(id.view());
+  }
 };

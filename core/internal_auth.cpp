@@ -36,7 +36,8 @@ Result<NodeId> verify_internal(std::string_view node_secret, const http::Request
   if (!node) return fail(Code::unauthorized, "node signature: no node");
   const std::string_view unix_ms = field.substr(first + 1, second - first - 1);
   const std::string expected = mac_of(node_secret, node->view(), unix_ms, request.method, request.target);
-  if (!equal_constant_time(expected, field.substr(second + 1))) return fail(Code::unauthorized, "node signature: wrong");
+  if (!equal_constant_time(expected, field.substr(second + 1)))
+    return fail(Code::unauthorized, "node signature: wrong");
 
   std::int64_t signed_ms = 0;
   const auto [end, error] = std::from_chars(unix_ms.data(), unix_ms.data() + unix_ms.size(), signed_ms);
@@ -44,7 +45,8 @@ Result<NodeId> verify_internal(std::string_view node_secret, const http::Request
     return fail(Code::unauthorized, "node signature: no time");
   }
   const auto age = now - from_unix_ms(signed_ms);
-  if (age > kSignatureAge || age < -kSignatureAge) return fail(Code::unauthorized, "node signature: too old or too new");
+  if (age > kSignatureAge || age < -kSignatureAge)
+    return fail(Code::unauthorized, "node signature: too old or too new");
   return *node;
 }
 

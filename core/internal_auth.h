@@ -1,6 +1,7 @@
 // Calls between daemons are signed, so that a process that reaches an internal socket or port is not thereby trusted:
 //   Ribalta-Node: {node id};{unix ms};{hmac of "METHOD\nTARGET\nnode id\nunix ms" with the node secret}
-// Signatures older than kSignatureAge are refused. Bodies are not covered: internal links are Unix sockets, loopback or TLS.
+// Signatures older than kSignatureAge are refused. Bodies are not covered: internal links are Unix sockets, loopback or
+// TLS.
 #pragma once
 
 #include <chrono>

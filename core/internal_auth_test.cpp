@@ -40,13 +40,16 @@ TEST_CASE("internal calls: a signature holds for kSignatureAge either way, and n
   using std::chrono::milliseconds;
   CHECK(verify_internal("secret", request("GET", "/x", field), kNow + kSignatureAge).has_value());
   CHECK(verify_internal("secret", request("GET", "/x", field), kNow - kSignatureAge).has_value());
-  CHECK_FALSE(verify_internal("secret", request("GET", "/x", field), kNow + kSignatureAge + milliseconds{1}).has_value());
-  CHECK_FALSE(verify_internal("secret", request("GET", "/x", field), kNow - kSignatureAge - milliseconds{1}).has_value());
+  CHECK_FALSE(
+      verify_internal("secret", request("GET", "/x", field), kNow + kSignatureAge + milliseconds{1}).has_value());
+  CHECK_FALSE(
+      verify_internal("secret", request("GET", "/x", field), kNow - kSignatureAge - milliseconds{1}).has_value());
 }
 
 TEST_CASE("internal calls: a signature cut anywhere is unauthorized") {
   const std::string field = sign_internal("secret", kNode, "GET", "/x", kNow);
   for (std::size_t cut = 0; cut < field.size(); ++cut) {
-    CHECK(verify_internal("secret", request("GET", "/x", field.substr(0, cut)), kNow).error().code == Code::unauthorized);
+    CHECK(verify_internal("secret", request("GET", "/x", field.substr(0, cut)), kNow).error().code ==
+          Code::unauthorized);
   }
 }

@@ -73,8 +73,9 @@ TEST_CASE("json: complaints name the field") {
         "$.kind: not one of live, vod");
   CHECK(json_read<Plan>(R"({"kind":"vod","ready":1,"count":1,"rungs":[],"sizes":{},"more":0})").error().message ==
         "$.ready: not true or false");
-  CHECK(json_read<Plan>(R"({"kind":"vod","ready":true,"count":1,"rungs":[{"track":"a","width":1},{"track":"b","width":[]}],)"
-                        R"("sizes":{},"more":0})")
+  CHECK(json_read<Plan>(
+            R"({"kind":"vod","ready":true,"count":1,"rungs":[{"track":"a","width":1},{"track":"b","width":[]}],)"
+            R"("sizes":{},"more":0})")
             .error()
             .message == "$.rungs[1].width: not a whole number");
 }

@@ -33,9 +33,9 @@ struct LogField {
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 
 struct LogOptions {
-  std::string role;         ///< `ingest`, `packager`, …: stands in every line
+  std::string role;  ///< `ingest`, `packager`, …: stands in every line
   LogLevel level = LogLevel::info;
-  bool json = false;        ///< one JSON object a line
+  bool json = false;  ///< one JSON object a line
 };
 
 /// Sets up the process's log (standard error, which the supervisor rotates). Called once, before threads start.

@@ -13,9 +13,10 @@ const WallTime kTime = from_unix_ms(1'795'469'283'123);
 
 TEST_CASE("log: a sentence, then fields, quoted only where they must be") {
   const LogOptions options{.role = "ingest"};
-  CHECK(log_line(options, kTime, LogLevel::info, "publish accepted",
-                 {{"stream", "abc"}, {"epoch", 3}, {"ok", true}, {"why", "two words"}, {"empty", ""}}) ==
-        "2026-11-23T21:28:03.123Z info ingest: publish accepted stream=abc epoch=3 ok=true why=\"two words\" empty=\"\"");
+  CHECK(
+      log_line(options, kTime, LogLevel::info, "publish accepted",
+               {{"stream", "abc"}, {"epoch", 3}, {"ok", true}, {"why", "two words"}, {"empty", ""}}) ==
+      "2026-11-23T21:28:03.123Z info ingest: publish accepted stream=abc epoch=3 ok=true why=\"two words\" empty=\"\"");
 }
 
 TEST_CASE("log: a stranger's text can't begin a line of its own, nor forge a field") {
@@ -27,7 +28,8 @@ TEST_CASE("log: a stranger's text can't begin a line of its own, nor forge a fie
 TEST_CASE("log: JSON lines are JSON, with numbers and flags as such") {
   const LogOptions options{.role = "ingest", .json = true};
   const Error error{Code::io, "disk \"a\""};
-  const std::string line = log_line(options, kTime, LogLevel::error, "it's\nbad", {{"count", 3}, {"on", false}, {"why", error}});
+  const std::string line =
+      log_line(options, kTime, LogLevel::error, "it's\nbad", {{"count", 3}, {"on", false}, {"why", error}});
   CHECK(line == R"({"time":"2026-11-23T21:28:03.123Z","level":"error","role":"ingest","event":"it's\nbad",)"
                 R"("count":3,"on":false,"why":"io: disk \"a\""})");
   CHECK(json_parse(line).has_value());

@@ -60,7 +60,8 @@ Counter& Metrics::counter(std::string_view name, std::string_view help, const Me
   const std::scoped_lock lock{state_->mutex};
   std::unique_ptr<Counter>& made = state_->counters[Key{name, labels}];
   if (!made) {
-    auto& family = prometheus::BuildCounter().Name(std::string{name}).Help(std::string{help}).Register(state_->registry);
+    auto& family =
+        prometheus::BuildCounter().Name(std::string{name}).Help(std::string{help}).Register(state_->registry);
     made = std::make_unique<CounterOf>(family.Add(labels));
   }
   return *made;

@@ -7,19 +7,32 @@ namespace ribalta {
 
 std::string_view to_string(Code code) {
   switch (code) {
-    case Code::malformed: return "malformed";
-    case Code::limit: return "limit";
-    case Code::unsupported: return "unsupported";
-    case Code::not_found: return "not_found";
-    case Code::conflict: return "conflict";
-    case Code::unauthorized: return "unauthorized";
-    case Code::forbidden: return "forbidden";
-    case Code::unavailable: return "unavailable";
-    case Code::timeout: return "timeout";
-    case Code::closed: return "closed";
-    case Code::io: return "io";
-    case Code::no_space: return "no_space";
-    case Code::internal: return "internal";
+    case Code::malformed:
+      return "malformed";
+    case Code::limit:
+      return "limit";
+    case Code::unsupported:
+      return "unsupported";
+    case Code::not_found:
+      return "not_found";
+    case Code::conflict:
+      return "conflict";
+    case Code::unauthorized:
+      return "unauthorized";
+    case Code::forbidden:
+      return "forbidden";
+    case Code::unavailable:
+      return "unavailable";
+    case Code::timeout:
+      return "timeout";
+    case Code::closed:
+      return "closed";
+    case Code::io:
+      return "io";
+    case Code::no_space:
+      return "no_space";
+    case Code::internal:
+      return "internal";
   }
   return "internal";
 }

@@ -16,19 +16,19 @@ namespace ribalta {
 
 /// Why something failed, coarse enough that a caller can decide by it; the sentence beside it is for people.
 enum class Code : std::uint8_t {
-  malformed,      ///< the bytes break their format
-  limit,          ///< well formed, but beyond a named limit
-  unsupported,    ///< well formed, and nothing here understands it
-  not_found,      ///< it does not exist (known, not guessed)
-  conflict,       ///< refused because of what is there already (an epoch, a version, a busy key)
-  unauthorized,   ///< nobody is signed in, or the token is wrong
-  forbidden,      ///< signed in, and not allowed
-  unavailable,    ///< the peer did not answer: unknown, not absent; trying again may help
-  timeout,        ///< a deadline passed
-  closed,         ///< the other side went away, or we are stopping
-  io,             ///< the disk or the operating system said no
-  no_space,       ///< the disk is full
-  internal,       ///< a bug that was caught
+  malformed,     ///< the bytes break their format
+  limit,         ///< well formed, but beyond a named limit
+  unsupported,   ///< well formed, and nothing here understands it
+  not_found,     ///< it does not exist (known, not guessed)
+  conflict,      ///< refused because of what is there already (an epoch, a version, a busy key)
+  unauthorized,  ///< nobody is signed in, or the token is wrong
+  forbidden,     ///< signed in, and not allowed
+  unavailable,   ///< the peer did not answer: unknown, not absent; trying again may help
+  timeout,       ///< a deadline passed
+  closed,        ///< the other side went away, or we are stopping
+  io,            ///< the disk or the operating system said no
+  no_space,      ///< the disk is full
+  internal,      ///< a bug that was caught
 };
 
 std::string_view to_string(Code code);

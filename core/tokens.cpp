@@ -26,10 +26,9 @@ using Mac = std::array<std::byte, kMacBytes>;
 Mac hmac_sha256(std::string_view secret, std::string_view message) {
   Mac mac{};
   unsigned int size = 0;
-  const unsigned char* made =
-      HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-           reinterpret_cast<const unsigned char*>(message.data()), message.size(),
-           reinterpret_cast<unsigned char*>(mac.data()), &size);
+  const unsigned char* made = HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+                                   reinterpret_cast<const unsigned char*>(message.data()), message.size(),
+                                   reinterpret_cast<unsigned char*>(mac.data()), &size);
   assert(made != nullptr && size == kMacBytes);  // it only fails for want of memory
   return mac;
 }

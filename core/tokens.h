@@ -2,7 +2,8 @@
 // checks them with a key that only this role holds. No dependency but OpenSSL's libcrypto: the nginx module links this.
 //
 // Text form, URL-safe:  v1.{key id}.{expiry, unix s, base 36}.{audience}.{prefix, base64url}.{mac, base64url}
-// The MAC is over everything before its dot. Expiry is rounded up by `mint`, so that one viewer gets the same URL for an hour.
+// The MAC is over everything before its dot. Expiry is rounded up by `mint`, so that one viewer gets the same URL for
+// an hour.
 #pragma once
 
 #include <chrono>

@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (plain && !token_allows(*plain, plain->path_prefix + "x")) std::abort();
   const TokenClaims claims{"any", "/v/a/", 1'900'000'000};
   if (token_allows(claims, text)) {
-    if (text.find("/../") != std::string_view::npos || text.ends_with("/..") || !text.starts_with("/v/a/")) std::abort();
+    if (text.find("/../") != std::string_view::npos || text.ends_with("/..") || !text.starts_with("/v/a/"))
+      std::abort();
   }
   return 0;
 }

@@ -23,9 +23,9 @@ struct Request {
 
 struct ClientLimits {
   std::chrono::milliseconds connect{3'000};
-  std::chrono::milliseconds answer{10'000};     ///< from the request's last byte to the answer's last (whole requests)
-  std::chrono::milliseconds read_idle{30'000};  ///< between two pieces of a streamed answer
-  std::chrono::milliseconds write_idle{10'000}; ///< a peer that takes nothing this long
+  std::chrono::milliseconds answer{10'000};      ///< from the request's last byte to the answer's last (whole requests)
+  std::chrono::milliseconds read_idle{30'000};   ///< between two pieces of a streamed answer
+  std::chrono::milliseconds write_idle{10'000};  ///< a peer that takes nothing this long
   std::uint64_t body_bytes_max = 4 * 1024 * 1024;
 };
 

@@ -26,10 +26,12 @@ Fields fields_of(const beast::http::fields& from) {
 
 std::string request_head(const Address& address, const Request& request, RequestBody body) {
   std::string more;
-  if (!request.fields.has("Host")) more += "Host: " + (address.unix_path.empty() ? address.text() : "localhost") + "\r\n";
+  if (!request.fields.has("Host"))
+    more += "Host: " + (address.unix_path.empty() ? address.text() : "localhost") + "\r\n";
   if (body == RequestBody::chunked) {
     more += "Transfer-Encoding: chunked\r\n";
-  } else if (!request.body.empty() || request.method == "POST" || request.method == "PUT" || request.method == "PATCH") {
+  } else if (!request.body.empty() || request.method == "POST" || request.method == "PUT" ||
+             request.method == "PATCH") {
     more += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
   }
   more += "Connection: close\r\n";

@@ -24,8 +24,9 @@ class ChunkedUpload final : public Upload {
     char* end = std::to_chars(size.data(), size.data() + 16, bytes.size(), 16).ptr;
     *end++ = '\r';
     *end++ = '\n';
-    const std::array<asio::const_buffer, 3> buffers{asio::buffer(size.data(), static_cast<std::size_t>(end - size.data())),
-                                                    asio::buffer(bytes.data(), bytes.size()), asio::buffer("\r\n", 2)};
+    const std::array<asio::const_buffer, 3> buffers{
+        asio::buffer(size.data(), static_cast<std::size_t>(end - size.data())),
+        asio::buffer(bytes.data(), bytes.size()), asio::buffer("\r\n", 2)};
     co_return co_await send(buffers);
   }
 

@@ -31,19 +31,30 @@ std::string quoted(std::string_view text) {
 
 unsigned status_of(Code code) {
   switch (code) {
-    case Code::malformed: return 400;
-    case Code::limit: return 413;
-    case Code::unsupported: return 415;
-    case Code::not_found: return 404;
-    case Code::conflict: return 409;
-    case Code::unauthorized: return 401;
-    case Code::forbidden: return 403;
+    case Code::malformed:
+      return 400;
+    case Code::limit:
+      return 413;
+    case Code::unsupported:
+      return 415;
+    case Code::not_found:
+      return 404;
+    case Code::conflict:
+      return 409;
+    case Code::unauthorized:
+      return 401;
+    case Code::forbidden:
+      return 403;
     case Code::unavailable:
-    case Code::closed: return 503;
-    case Code::timeout: return 504;
-    case Code::no_space: return 507;
+    case Code::closed:
+      return 503;
+    case Code::timeout:
+      return 504;
+    case Code::no_space:
+      return 507;
     case Code::io:
-    case Code::internal: return 500;
+    case Code::internal:
+      return 500;
   }
   return 500;
 }
@@ -91,7 +102,8 @@ std::string RequestHead::cookie(std::string_view name) const {
       rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
       while (pair.starts_with(' ')) pair.remove_prefix(1);
       const std::size_t equals = pair.find('=');
-      if (equals != std::string_view::npos && pair.substr(0, equals) == name) return std::string{pair.substr(equals + 1)};
+      if (equals != std::string_view::npos && pair.substr(0, equals) == name)
+        return std::string{pair.substr(equals + 1)};
     }
   }
   return {};

@@ -18,7 +18,7 @@ class Fields {
  public:
   Fields() = default;
   Fields(std::initializer_list<std::pair<std::string, std::string>> fields) : fields_(fields) {}
-  void set(std::string_view name, std::string_view value);   ///< replaces all of that name
+  void set(std::string_view name, std::string_view value);  ///< replaces all of that name
   void add(std::string_view name, std::string_view value);
   [[nodiscard]] std::string_view get(std::string_view name) const;  ///< the first, or empty
   [[nodiscard]] bool has(std::string_view name) const;
@@ -35,7 +35,7 @@ struct RequestHead {
   std::string path;    ///< percent-decoded once; a path with NUL, "..", "//" or bad escapes was answered 400 before
   std::string query;   ///< after '?', as sent
   Fields fields;
-  std::string peer;    ///< remote address, or "unix"
+  std::string peer;  ///< remote address, or "unix"
 
   /// Percent-decoded value of the first query parameter of that name; empty when absent.
   [[nodiscard]] std::string query_value(std::string_view name) const;

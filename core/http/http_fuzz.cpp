@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const Result<http::SplitTarget> target = http::split_target(text)) {
     const std::string& path = target->path;
-    const bool climbs = path.find("/../") != std::string::npos || path.ends_with("/..") || path.find("//") != std::string::npos;
+    const bool climbs =
+        path.find("/../") != std::string::npos || path.ends_with("/..") || path.find("//") != std::string::npos;
     if (!path.starts_with('/') || climbs || path.find('\0') != std::string::npos) std::abort();
   }
   http::RequestHead head;

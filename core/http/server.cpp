@@ -52,7 +52,8 @@ Result<void> remove_stale(const std::string& path) {
 
 Result<Endpoint> endpoint_of(const Address& address) {
   if (!address.unix_path.empty()) {
-    if (address.unix_path.size() > kUnixPathBytesMax) return fail(Code::limit, "listen: path over 107 bytes:", address.unix_path);
+    if (address.unix_path.size() > kUnixPathBytesMax)
+      return fail(Code::limit, "listen: path over 107 bytes:", address.unix_path);
     return Endpoint{asio::local::stream_protocol::endpoint{address.unix_path}};
   }
   ErrorCode error;

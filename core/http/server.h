@@ -1,12 +1,12 @@
-// An HTTP/1.1 server that streams both ways: a handler may read the body piece by piece as the sender writes it, and may
-// write an answer chunk by chunk, each flushed at once. Thousands of held requests cost a coroutine each.
+// An HTTP/1.1 server that streams both ways: a handler may read the body piece by piece as the sender writes it, and
+// may write an answer chunk by chunk, each flushed at once. Thousands of held requests cost a coroutine each.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <functional>
-#include <optional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,13 +20,13 @@
 namespace ribalta::http {
 
 struct ServerLimits {
-  std::size_t header_bytes_max = 16 * 1024;   ///< request line and fields; beyond: 431
-  std::uint64_t body_bytes_max = 1024 * 1024; ///< for read_all; streamed bodies are the handler's to bound
+  std::size_t header_bytes_max = 16 * 1024;           ///< request line and fields; beyond: 431
+  std::uint64_t body_bytes_max = 1024 * 1024;         ///< for read_all; streamed bodies are the handler's to bound
   std::chrono::milliseconds header_deadline{10'000};  ///< from the first byte (or accept) to the blank line
-  std::chrono::milliseconds body_idle{30'000};        ///< between two pieces of a body; beyond: the read fails with timeout
-  std::chrono::milliseconds write_idle{30'000};       ///< a client that reads nothing this long is cut
+  std::chrono::milliseconds body_idle{30'000};   ///< between two pieces of a body; beyond: the read fails with timeout
+  std::chrono::milliseconds write_idle{30'000};  ///< a client that reads nothing this long is cut
   std::chrono::milliseconds keep_alive{75'000};
-  std::size_t connections_max = 20'000;               ///< beyond: accepted and answered 503 at once
+  std::size_t connections_max = 20'000;  ///< beyond: accepted and answered 503 at once
 };
 
 /// One request and its answer, as a handler sees them. Lives until the handler returns.
@@ -43,8 +43,8 @@ class Exchange {
 
   /// A whole answer. Exactly one of respond and start is called; a handler that does neither is answered with 500.
   virtual Task<Result<void>> respond(Response response) = 0;
-  /// Begins an answer of unknown length (chunked; HEAD sends no body). `write` flushes; `finish` ends it well; a handler
-  /// that returns without finish cuts the connection, so that the reader sees that it is not whole.
+  /// Begins an answer of unknown length (chunked; HEAD sends no body). `write` flushes; `finish` ends it well; a
+  /// handler that returns without finish cuts the connection, so that the reader sees that it is not whole.
   virtual Task<Result<void>> start(ResponseHead head) = 0;
   /// The same with a known length (Content-Length).
   virtual Task<Result<void>> start(ResponseHead head, std::uint64_t content_length) = 0;
@@ -52,7 +52,8 @@ class Exchange {
   virtual Task<Result<void>> finish() = 0;
 
   /// True once the client has closed its side while nothing of it is being read (checked without blocking): a held
-  /// request should look before it goes on holding. `until_gone_or` waits for an event, the limit or the client leaving.
+  /// request should look before it goes on holding. `until_gone_or` waits for an event, the limit or the client
+  /// leaving.
   [[nodiscard]] virtual bool client_gone() = 0;
   enum class Woken { event, limit, gone };
   virtual Task<Woken> until_gone_or(Event& event, std::uint64_t seen, std::chrono::milliseconds limit) = 0;

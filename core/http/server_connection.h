@@ -29,8 +29,8 @@ struct ServerCore {
   std::atomic<bool> draining{false};
   struct {
     Gauge* connections = nullptr;
-    Counter* refused = nullptr;               ///< beyond connections_max
-    std::vector<Counter*> answers;            ///< by the status' first digit, 0: cut
+    Counter* refused = nullptr;     ///< beyond connections_max
+    std::vector<Counter*> answers;  ///< by the status' first digit, 0: cut
   } metrics;
 };
 

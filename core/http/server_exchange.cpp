@@ -201,7 +201,8 @@ void ServerExchange::watch_client() {
 }
 
 Task<Exchange::Woken> ServerExchange::until_gone_or(Event& event, std::uint64_t seen, std::chrono::milliseconds limit) {
-  const auto deadline = std::chrono::steady_clock::now() + std::min<std::chrono::milliseconds>(limit, std::chrono::hours{24});
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::min<std::chrono::milliseconds>(limit, std::chrono::hours{24});
   if (client_gone()) co_return Woken::gone;
   Interrupt readable;
   connection_.watch_->interrupt = &readable;
@@ -211,7 +212,8 @@ Task<Exchange::Woken> ServerExchange::until_gone_or(Event& event, std::uint64_t 
   if (client_gone()) co_return Woken::gone;
   if (!woken && readable.is_set()) {
     // The next request is already there, so that nothing short of reading it would show that the client left.
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     woken = co_await event.wait(seen, std::max(left, std::chrono::milliseconds{0}));
     if (client_gone()) co_return Woken::gone;
   }

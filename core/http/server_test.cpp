@@ -249,7 +249,8 @@ TEST_CASE("server: an unread body does not stand before the next request, nor do
   });
   House house{router};
   RawClient client{house.address};
-  client.send("POST /ignore HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcPOST /ignore HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+  client.send(
+      "POST /ignore HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcPOST /ignore HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
   CHECK(client.read_until("\r\n\r\nno").starts_with("HTTP/1.1 403"));
   CHECK(client.read_until("\r\n\r\nno").starts_with("HTTP/1.1 403"));
   RawClient large{house.address};

@@ -83,7 +83,8 @@ class Stream {
 /// Connects within the time. @error unavailable, timeout.
 Task<Result<std::unique_ptr<Stream>>> connect(Address address, std::chrono::milliseconds time);
 
-/// The line and fields of a message, with CR, LF and NUL in values written as spaces, so that no value can forge a field.
+/// The line and fields of a message, with CR, LF and NUL in values written as spaces, so that no value can forge a
+/// field.
 std::string head_text(std::string_view first_line, const Fields& fields, std::string_view more);
 std::string_view reason_phrase(unsigned status);
 

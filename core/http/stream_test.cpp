@@ -78,18 +78,22 @@ TEST_CASE("upload: megabytes arrive whole and in order, in pieces of at most 64 
     co_await exchange.respond(Response::text(200, ""));
   });
   House house{router};
-  run_on(house.loops, [](Address address) -> Task<void> {
-    Request request = put_request();
-    Result<std::unique_ptr<Upload>> opened = co_await Upload::open(address, std::move(request));
-    Bytes piece(1'000'000);
-    for (std::size_t at = 0; at < 20; ++at) {
-      for (std::size_t i = 0; i < piece.size(); ++i) piece[i] = static_cast<std::byte>(((at * 1'000'000 + i) / 1000) & 0xFF);
-      const Result<void> written = co_await (*opened)->write(piece);
-      CHECK(written.has_value());
-    }
-    const Result<Response> answer = co_await (*opened)->finish();
-    CHECK(answer.value().status == 200);
-  }(house.address), 1);
+  run_on(
+      house.loops,
+      [](Address address) -> Task<void> {
+        Request request = put_request();
+        Result<std::unique_ptr<Upload>> opened = co_await Upload::open(address, std::move(request));
+        Bytes piece(1'000'000);
+        for (std::size_t at = 0; at < 20; ++at) {
+          for (std::size_t i = 0; i < piece.size(); ++i)
+            piece[i] = static_cast<std::byte>(((at * 1'000'000 + i) / 1000) & 0xFF);
+          const Result<void> written = co_await (*opened)->write(piece);
+          CHECK(written.has_value());
+        }
+        const Result<Response> answer = co_await (*opened)->finish();
+        CHECK(answer.value().status == 200);
+      }(house.address),
+      1);
   CHECK(good.get_future().get());
 }
 
@@ -102,16 +106,19 @@ TEST_CASE("upload: an early answer ends the next write, or the one that waits, a
     co_await exchange.respond(std::move(refusal));
   });
   House house{router};
-  run_on(house.loops, [](Address address) -> Task<void> {
-    Request request = put_request();
-    Result<std::unique_ptr<Upload>> opened = co_await Upload::open(address, std::move(request));
-    const Bytes piece(100'000);
-    Result<void> written;
-    for (int i = 0; i < 1000 && written; ++i) written = co_await (*opened)->write(piece);
-    CHECK(written.error().code == Code::closed);
-    REQUIRE((*opened)->early_answer().has_value());
-    CHECK((*opened)->early_answer()->status == 409);
-  }(house.address), 1);
+  run_on(
+      house.loops,
+      [](Address address) -> Task<void> {
+        Request request = put_request();
+        Result<std::unique_ptr<Upload>> opened = co_await Upload::open(address, std::move(request));
+        const Bytes piece(100'000);
+        Result<void> written;
+        for (int i = 0; i < 1000 && written; ++i) written = co_await (*opened)->write(piece);
+        CHECK(written.error().code == Code::closed);
+        REQUIRE((*opened)->early_answer().has_value());
+        CHECK((*opened)->early_answer()->status == 409);
+      }(house.address),
+      1);
 }
 
 TEST_CASE("server: an answer from another coroutine ends a read that waits, and reaches the client") {
@@ -166,7 +173,8 @@ TEST_CASE("download: pieces come as they are written; finish ends it well") {
   run_on(house.loops, [](Event& bell) -> Task<void> { co_return bell.notify_all(); }(*event));
   CHECK(as_text(run_on(house.loops, download->read_some()).value()) == "two");
   CHECK(run_on(house.loops, download->read_some()).value().empty());
-  run_on(house.loops, [](std::unique_ptr<Download> ended) -> Task<void> { co_return ended.reset(); }(std::move(download)));
+  run_on(house.loops,
+         [](std::unique_ptr<Download> ended) -> Task<void> { co_return ended.reset(); }(std::move(download)));
 }
 
 TEST_CASE("download: an answer without finish is seen as cut") {
@@ -182,16 +190,17 @@ TEST_CASE("download: an answer without finish is seen as cut") {
   House house{router};
   for (const char* target : {"/cut", "/short"}) {
     Request request{.target = target};
-    const Result<std::string> read = run_on(house.loops, [](Address address, Request asked) -> Task<Result<std::string>> {
-      auto download = co_await Download::open(address, std::move(asked));
-      std::string whole;
-      while (true) {
-        const Result<ByteSpan> piece = co_await (*download)->read_some();
-        if (!piece) co_return pass(piece);
-        if (piece->empty()) co_return whole;
-        whole += as_text(*piece);
-      }
-    }(house.address, request));
+    const Result<std::string> read =
+        run_on(house.loops, [](Address address, Request asked) -> Task<Result<std::string>> {
+          auto download = co_await Download::open(address, std::move(asked));
+          std::string whole;
+          while (true) {
+            const Result<ByteSpan> piece = co_await (*download)->read_some();
+            if (!piece) co_return pass(piece);
+            if (piece->empty()) co_return whole;
+            whole += as_text(*piece);
+          }
+        }(house.address, request));
     CAPTURE(target);
     CHECK(read.error().code == Code::closed);
     CHECK(run_on(house.loops, call(house.address, request)).error().code == Code::unavailable);
@@ -247,7 +256,8 @@ TEST_CASE("drain: idle connections are closed, a held one gets its answer, and t
     co_await exchange.respond(Response::text(503, "stopping"));
   });
   House house{router};
-  auto answered = asio::co_spawn(house.loops.loop(1), call(house.address, Request{.target = "/held"}), asio::use_future);
+  auto answered =
+      asio::co_spawn(house.loops.loop(1), call(house.address, Request{.target = "/held"}), asio::use_future);
   Event* event = held.get_future().get();
   house.server->drain();
   run_on(house.loops, [](Event& bell) -> Task<void> { co_return bell.notify_all(); }(*event));

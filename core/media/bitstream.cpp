@@ -168,10 +168,13 @@ RandomAccess random_access(CodecId codec, ByteSpan frame, std::uint8_t nal_lengt
       if (!units) return RandomAccess::none;
       return codec == CodecId::h264 ? h264_access(*units) : hevc_access(*units);
     }
-    case CodecId::av1: return av1_access(frame);
-    case CodecId::vp9: return vp9_access(frame);
+    case CodecId::av1:
+      return av1_access(frame);
+    case CodecId::vp9:
+      return vp9_access(frame);
     case CodecId::aac:
-    case CodecId::opus: return RandomAccess::closed;
+    case CodecId::opus:
+      return RandomAccess::closed;
   }
   return RandomAccess::none;
 }

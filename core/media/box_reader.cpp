@@ -65,11 +65,16 @@ Result<Box> read_box(ByteReader& reader) {
 std::uint64_t BoxLimits::of(std::uint32_t type) const {
   switch (type) {
     case box_type("ftyp"):
-    case box_type("moov"): return init_bytes_max;
-    case box_type("moof"): return moof_bytes_max;
-    case box_type("mdat"): return mdat_bytes_max;
-    case box_type("sidx"): return sidx_bytes_max;
-    default: return other_bytes_max;
+    case box_type("moov"):
+      return init_bytes_max;
+    case box_type("moof"):
+      return moof_bytes_max;
+    case box_type("mdat"):
+      return mdat_bytes_max;
+    case box_type("sidx"):
+      return sidx_bytes_max;
+    default:
+      return other_bytes_max;
   }
 }
 

@@ -82,7 +82,8 @@ Result<std::optional<CmafItem>> CmafReader::take(Bytes box) {
       return CmafItem{std::move(item)};
     }
 
-    default: return std::nullopt;  // styp, sidx, free, mfra and what we do not know
+    default:
+      return std::nullopt;  // styp, sidx, free, mfra and what we do not know
   }
 }
 

@@ -130,12 +130,18 @@ void write_esds(ByteWriter& out, const TrackConfig& config) {
 
 void write_codec_box(ByteWriter& out, const TrackConfig& config) {
   switch (config.codec) {
-    case CodecId::h264: return box(out, "avcC", [&] { out.bytes(config.codec_config); });
-    case CodecId::hevc: return box(out, "hvcC", [&] { out.bytes(config.codec_config); });
-    case CodecId::av1: return box(out, "av1C", [&] { out.bytes(config.codec_config); });
-    case CodecId::vp9: return full_box(out, "vpcC", 1, 0, [&] { out.bytes(config.codec_config); });
-    case CodecId::aac: return write_esds(out, config);
-    case CodecId::opus: return box(out, "dOps", [&] { out.bytes(config.codec_config); });
+    case CodecId::h264:
+      return box(out, "avcC", [&] { out.bytes(config.codec_config); });
+    case CodecId::hevc:
+      return box(out, "hvcC", [&] { out.bytes(config.codec_config); });
+    case CodecId::av1:
+      return box(out, "av1C", [&] { out.bytes(config.codec_config); });
+    case CodecId::vp9:
+      return full_box(out, "vpcC", 1, 0, [&] { out.bytes(config.codec_config); });
+    case CodecId::aac:
+      return write_esds(out, config);
+    case CodecId::opus:
+      return box(out, "dOps", [&] { out.bytes(config.codec_config); });
   }
 }
 
@@ -195,12 +201,18 @@ void write_stsd(ByteWriter& out, const TrackConfig& config) {
   full_box(out, "stsd", 0, 0, [&] {
     out.be32(1);
     switch (config.codec) {
-      case CodecId::h264: return box(out, "avc1", [&] { write_video_entry(out, config); });
-      case CodecId::hevc: return box(out, "hvc1", [&] { write_video_entry(out, config); });
-      case CodecId::av1: return box(out, "av01", [&] { write_video_entry(out, config); });
-      case CodecId::vp9: return box(out, "vp09", [&] { write_video_entry(out, config); });
-      case CodecId::aac: return box(out, "mp4a", [&] { write_audio_entry(out, config); });
-      case CodecId::opus: return box(out, "Opus", [&] { write_audio_entry(out, config); });
+      case CodecId::h264:
+        return box(out, "avc1", [&] { write_video_entry(out, config); });
+      case CodecId::hevc:
+        return box(out, "hvc1", [&] { write_video_entry(out, config); });
+      case CodecId::av1:
+        return box(out, "av01", [&] { write_video_entry(out, config); });
+      case CodecId::vp9:
+        return box(out, "vp09", [&] { write_video_entry(out, config); });
+      case CodecId::aac:
+        return box(out, "mp4a", [&] { write_audio_entry(out, config); });
+      case CodecId::opus:
+        return box(out, "Opus", [&] { write_audio_entry(out, config); });
     }
   });
 }

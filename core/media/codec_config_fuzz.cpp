@@ -39,17 +39,39 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const ByteSpan bytes{reinterpret_cast<const std::byte*>(data) + 1, size - 1};
   switch (data[0] % 12) {
-    case 0: read_config(CodecId::h264, bytes); break;
-    case 1: read_config(CodecId::hevc, bytes); break;
-    case 2: read_config(CodecId::av1, bytes); break;
-    case 3: read_config(CodecId::vp9, bytes); break;
-    case 4: read_config(CodecId::aac, bytes); break;
-    case 5: read_config(CodecId::opus, bytes); break;
-    case 6: static_cast<void>(parse_h264_sps(bytes)); break;
-    case 7: static_cast<void>(parse_hevc_sps(bytes)); break;
-    case 8: read_frame(bytes); break;
-    case 9: static_cast<void>(parse_opus_head(bytes)); break;
-    case 10: static_cast<void>(parse_sidx(bytes)); break;
+    case 0:
+      read_config(CodecId::h264, bytes);
+      break;
+    case 1:
+      read_config(CodecId::hevc, bytes);
+      break;
+    case 2:
+      read_config(CodecId::av1, bytes);
+      break;
+    case 3:
+      read_config(CodecId::vp9, bytes);
+      break;
+    case 4:
+      read_config(CodecId::aac, bytes);
+      break;
+    case 5:
+      read_config(CodecId::opus, bytes);
+      break;
+    case 6:
+      static_cast<void>(parse_h264_sps(bytes));
+      break;
+    case 7:
+      static_cast<void>(parse_hevc_sps(bytes));
+      break;
+    case 8:
+      read_frame(bytes);
+      break;
+    case 9:
+      static_cast<void>(parse_opus_head(bytes));
+      break;
+    case 10:
+      static_cast<void>(parse_sidx(bytes));
+      break;
     default: {
       if (const auto avc = parse_avcc(bytes)) require(write_avcc(*avc).has_value() || avc->extension.empty());
       if (const auto hevc = parse_hvcc(bytes)) require(write_hvcc(*hevc).has_value());

@@ -64,7 +64,8 @@ Result<void> describe_video(ByteSpan payload, TrackConfig& config) {
       return {};
     }
     case CodecId::aac:
-    case CodecId::opus: break;
+    case CodecId::opus:
+      break;
   }
   return fail(Code::malformed, "no video codec");
 }
@@ -153,15 +154,19 @@ Result<std::string> codec_string(const TrackConfig& config) {
       if (!avc) return pass(avc);
       return format("avc1.%02x%02x%02x", unsigned{avc->profile}, unsigned{avc->compatibility}, unsigned{avc->level});
     }
-    case CodecId::hevc: return hevc_string(config.codec_config);
-    case CodecId::av1: return av1_string(config);
-    case CodecId::vp9: return vp9_string(config.codec_config);
+    case CodecId::hevc:
+      return hevc_string(config.codec_config);
+    case CodecId::av1:
+      return av1_string(config);
+    case CodecId::vp9:
+      return vp9_string(config.codec_config);
     case CodecId::aac: {
       const auto aac = parse_aac_config(config.codec_config);
       if (!aac) return pass(aac);
       return format("mp4a.40.%u", aac->ps ? 29U : aac->sbr ? 5U : unsigned{aac->object_type});
     }
-    case CodecId::opus: return std::string{"opus"};
+    case CodecId::opus:
+      return std::string{"opus"};
   }
   return fail(Code::unsupported, "codec without a string");
 }

@@ -200,10 +200,17 @@ Result<void> read_entry_boxes(ByteSpan payload, TrackConfig& config) {
       case box_type("esds"):
         if (config.codec == CodecId::aac) read = read_esds(box.payload, config);
         break;
-      case box_type("colr"): read = read_colr(box.payload, config); break;
-      case box_type("pasp"): read = read_pasp(box.payload, config); break;
-      case box_type("btrt"): read = read_btrt(box.payload, config); break;
-      default: break;
+      case box_type("colr"):
+        read = read_colr(box.payload, config);
+        break;
+      case box_type("pasp"):
+        read = read_pasp(box.payload, config);
+        break;
+      case box_type("btrt"):
+        read = read_btrt(box.payload, config);
+        break;
+      default:
+        break;
     }
     if (!read) return read;
   }
@@ -215,14 +222,21 @@ Result<void> read_entry_boxes(ByteSpan payload, TrackConfig& config) {
 std::optional<CodecId> codec_of(std::uint32_t entry) {
   switch (entry) {
     case box_type("avc1"):
-    case box_type("avc3"): return CodecId::h264;
+    case box_type("avc3"):
+      return CodecId::h264;
     case box_type("hvc1"):
-    case box_type("hev1"): return CodecId::hevc;
-    case box_type("av01"): return CodecId::av1;
-    case box_type("vp09"): return CodecId::vp9;
-    case box_type("mp4a"): return CodecId::aac;
-    case box_type("Opus"): return CodecId::opus;
-    default: return std::nullopt;
+    case box_type("hev1"):
+      return CodecId::hevc;
+    case box_type("av01"):
+      return CodecId::av1;
+    case box_type("vp09"):
+      return CodecId::vp9;
+    case box_type("mp4a"):
+      return CodecId::aac;
+    case box_type("Opus"):
+      return CodecId::opus;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -291,9 +305,14 @@ Result<void> read_trak(const std::vector<Box>& moov, TrackConfig& config) {
   if (!hdlr) return pass(hdlr);
   if (hdlr->size() < 12) return fail(Code::malformed, "hdlr: bytes", hdlr->size());
   switch (read_be32(hdlr->subspan(8))) {
-    case box_type("vide"): config.kind = TrackKind::video; break;
-    case box_type("soun"): config.kind = TrackKind::audio; break;
-    default: return fail(Code::unsupported, "track of kind", box_name(read_be32(hdlr->subspan(8))));
+    case box_type("vide"):
+      config.kind = TrackKind::video;
+      break;
+    case box_type("soun"):
+      config.kind = TrackKind::audio;
+      break;
+    default:
+      return fail(Code::unsupported, "track of kind", box_name(read_be32(hdlr->subspan(8))));
   }
   const auto minf = inside(*mdia, "minf");
   if (!minf) return pass(minf);

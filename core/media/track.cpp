@@ -6,12 +6,18 @@ namespace ribalta::media {
 
 std::string_view to_string(CodecId codec) {
   switch (codec) {
-    case CodecId::h264: return "h264";
-    case CodecId::hevc: return "hevc";
-    case CodecId::av1: return "av1";
-    case CodecId::vp9: return "vp9";
-    case CodecId::aac: return "aac";
-    case CodecId::opus: return "opus";
+    case CodecId::h264:
+      return "h264";
+    case CodecId::hevc:
+      return "hevc";
+    case CodecId::av1:
+      return "av1";
+    case CodecId::vp9:
+      return "vp9";
+    case CodecId::aac:
+      return "aac";
+    case CodecId::opus:
+      return "opus";
   }
   return "unknown";
 }

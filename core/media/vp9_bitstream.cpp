@@ -13,13 +13,26 @@ bool read_color(BitReader& bits, PictureFormat& format) {
   Colour colour;
   // color_space (§7.2.2) to ISO/IEC 23091-2: BT.601, BT.709, SMPTE 170M, SMPTE 240M, BT.2020; 7 is sRGB.
   switch (space) {
-    case 1: colour = {.primaries = 5, .transfer = 6, .matrix = 5}; break;
-    case 2: colour = {.primaries = 1, .transfer = 1, .matrix = 1}; break;
-    case 3: colour = {.primaries = 6, .transfer = 6, .matrix = 6}; break;
-    case 4: colour = {.primaries = 7, .transfer = 7, .matrix = 7}; break;
-    case 5: colour = {.primaries = 9, .transfer = 14, .matrix = 9}; break;
-    case 7: colour = {.primaries = 1, .transfer = 13, .matrix = 0}; break;
-    default: break;
+    case 1:
+      colour = {.primaries = 5, .transfer = 6, .matrix = 5};
+      break;
+    case 2:
+      colour = {.primaries = 1, .transfer = 1, .matrix = 1};
+      break;
+    case 3:
+      colour = {.primaries = 6, .transfer = 6, .matrix = 6};
+      break;
+    case 4:
+      colour = {.primaries = 7, .transfer = 7, .matrix = 7};
+      break;
+    case 5:
+      colour = {.primaries = 9, .transfer = 14, .matrix = 9};
+      break;
+    case 7:
+      colour = {.primaries = 1, .transfer = 13, .matrix = 0};
+      break;
+    default:
+      break;
   }
   const bool other_subsampling = format.profile == 1 || format.profile == 3;
   if (space != 7) {

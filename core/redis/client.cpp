@@ -35,8 +35,9 @@ void on_reply(redisAsyncContext*, void* data, void* context) {
 bool changes_the_connection(std::string_view command) {
   std::string name;
   for (const char c : command) name.push_back(c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c);
-  constexpr std::array<std::string_view, 9> refused{"SUBSCRIBE",   "PSUBSCRIBE",   "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE",
-                                                    "SUNSUBSCRIBE", "MONITOR", "SYNC",       "PSYNC"};
+  constexpr std::array<std::string_view, 9> refused{"SUBSCRIBE",   "PSUBSCRIBE",   "SSUBSCRIBE",
+                                                    "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE",
+                                                    "MONITOR",     "SYNC",         "PSYNC"};
   return std::ranges::find(refused, name) != refused.end();
 }
 
@@ -47,7 +48,8 @@ class ClientConnection : public Reconnecting {
 
   Task<Result<Reply>> command(std::vector<std::string> arguments) {
     assert(!arguments.empty());
-    if (changes_the_connection(arguments[0])) co_return fail(Code::unsupported, "redis: not on this connection:", arguments[0]);
+    if (changes_the_connection(arguments[0]))
+      co_return fail(Code::unsupported, "redis: not on this connection:", arguments[0]);
     const std::shared_ptr<Link> link = this->link();
     if (!link || !link->connected()) co_return fail(Code::unavailable, "redis: not connected");
     if (waiting_ >= kCommandsWaitingMax) co_return fail(Code::unavailable, "redis: too many commands wait");
@@ -64,7 +66,8 @@ class ClientConnection : public Reconnecting {
       co_return fail(Code::closed, "redis: the caller no longer waits");  // its reply finds nobody, in its turn
     }
     // Replies pair by order: a connection whose reply is late can't be used again.
-    log_warning("redis is late, the connection is dropped", {{"command", arguments[0]}, {"timeout_ms", timeout_.count()}});
+    log_warning("redis is late, the connection is dropped",
+                {{"command", arguments[0]}, {"timeout_ms", timeout_.count()}});
     drop(link);
     co_return fail(Code::timeout, "redis: no reply in time");
   }

@@ -20,7 +20,8 @@ Result<void> copy_into(const redisReply& from, Reply& to, std::size_t& bytes, in
   bytes += sizeof(Reply) + from.len;
   if (bytes > kReplyBytesMax) return fail(Code::limit, "redis: a reply too large");
   switch (from.type) {
-    case REDIS_REPLY_NIL: return {};
+    case REDIS_REPLY_NIL:
+      return {};
     case REDIS_REPLY_INTEGER:
       to.kind = Reply::Kind::integer;
       to.integer = from.integer;
@@ -39,7 +40,8 @@ Result<void> copy_into(const redisReply& from, Reply& to, std::size_t& bytes, in
         if (!copied) return copied;
       }
       return {};
-    default: return fail(Code::malformed, "redis: a reply of unknown kind", from.type);
+    default:
+      return fail(Code::malformed, "redis: a reply of unknown kind", from.type);
   }
 }
 
@@ -88,9 +90,8 @@ Result<void> Link::connect(const http::Address& address, std::function<void()> o
     of(data).reading_ = of(data).writing_ = false;
     if (of(data).descriptor_.is_open()) of(data).descriptor_.release();  // hiredis closes it
   };
-  redisAsyncSetDisconnectCallback(context_, [](const redisAsyncContext* context, int) {
-    of(context->data).context_gone(true);
-  });
+  redisAsyncSetDisconnectCallback(context_,
+                                  [](const redisAsyncContext* context, int) { of(context->data).context_gone(true); });
   redisAsyncSetConnectCallback(context_, [](const redisAsyncContext* context, int status) {
     Link& link = of(context->data);
     if (status != REDIS_OK) return link.context_gone(true);  // hiredis frees it after this
@@ -128,14 +129,15 @@ void Link::drop() {
 
 void Link::arm_read() {
   if (std::exchange(read_armed_, true)) return;
-  descriptor_.async_wait(asio::posix::stream_descriptor::wait_read, [link = weak_from_this()](boost::system::error_code error) {
-    const std::shared_ptr<Link> self = link.lock();
-    if (!self) return;
-    self->read_armed_ = false;
-    if (error || self->context_ == nullptr || !self->reading_) return;
-    self->on_readable();
-    if (self->context_ != nullptr && self->reading_) self->arm_read();
-  });
+  descriptor_.async_wait(asio::posix::stream_descriptor::wait_read,
+                         [link = weak_from_this()](boost::system::error_code error) {
+                           const std::shared_ptr<Link> self = link.lock();
+                           if (!self) return;
+                           self->read_armed_ = false;
+                           if (error || self->context_ == nullptr || !self->reading_) return;
+                           self->on_readable();
+                           if (self->context_ != nullptr && self->reading_) self->arm_read();
+                         });
 }
 
 void Link::on_readable() {
@@ -153,14 +155,15 @@ void Link::on_readable() {
 
 void Link::arm_write() {
   if (std::exchange(write_armed_, true)) return;
-  descriptor_.async_wait(asio::posix::stream_descriptor::wait_write, [link = weak_from_this()](boost::system::error_code error) {
-    const std::shared_ptr<Link> self = link.lock();
-    if (!self) return;
-    self->write_armed_ = false;
-    if (error || self->context_ == nullptr || !self->writing_) return;
-    redisAsyncHandleWrite(self->context_);
-    if (self->context_ != nullptr && self->writing_) self->arm_write();
-  });
+  descriptor_.async_wait(asio::posix::stream_descriptor::wait_write,
+                         [link = weak_from_this()](boost::system::error_code error) {
+                           const std::shared_ptr<Link> self = link.lock();
+                           if (!self) return;
+                           self->write_armed_ = false;
+                           if (error || self->context_ == nullptr || !self->writing_) return;
+                           redisAsyncHandleWrite(self->context_);
+                           if (self->context_ != nullptr && self->writing_) self->arm_write();
+                         });
 }
 
 }  // namespace ribalta::redis

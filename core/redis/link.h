@@ -1,5 +1,5 @@
-// One connection of hiredis 0.14 on an Asio loop: readiness in, replies out. It lives for one connection; whoever holds it
-// makes another when this one has ended. Inside core/redis only.
+// One connection of hiredis 0.14 on an Asio loop: readiness in, replies out. It lives for one connection; whoever holds
+// it makes another when this one has ended. Inside core/redis only.
 #pragma once
 
 #include <hiredis/async.h>

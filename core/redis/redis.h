@@ -34,8 +34,8 @@ class Client {
   static std::shared_ptr<Client> create(asio::any_io_executor loop, std::string address,
                                         std::chrono::milliseconds timeout = std::chrono::milliseconds{500});
   virtual ~Client() = default;
-  /// Arguments are binary safe. @error unavailable: not connected; timeout (the connection is then dropped, since replies
-  /// pair by order); malformed: Redis answered with an error. Callable from the client's loop only.
+  /// Arguments are binary safe. @error unavailable: not connected; timeout (the connection is then dropped, since
+  /// replies pair by order); malformed: Redis answered with an error. Callable from the client's loop only.
   virtual Task<Result<Reply>> command(std::vector<std::string> arguments) = 0;
   /// Called (on the loop) each time a connection is made: rebuild what Redis may have lost.
   virtual void on_connected(std::function<void()> callback) = 0;

@@ -33,8 +33,9 @@ class RedisServer {
 
   void start() {
     const std::string socket = folder_ + "/redis.sock";
-    std::vector<std::string> words{"redis-server", "--port", "0", "--unixsocket", socket, "--dir", folder_,
-                                   "--save", "", "--appendonly", "no", "--logfile", folder_ + "/redis.log"};
+    std::vector<std::string> words{
+        "redis-server", "--port", "0",         "--unixsocket",        socket, "--dir", folder_, "--save", "",
+        "--appendonly", "no",     "--logfile", folder_ + "/redis.log"};
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
@@ -263,5 +264,6 @@ TEST_CASE("subscriber: messages come on their channel, and again after a restart
   publish("two");
   CHECK(second.get_future().get() == "bell=two");
   CHECK(renewals == 2);
-  run_on(set.loops, [](std::shared_ptr<redis::Subscriber> ended) -> Task<void> { co_return ended->close(); }(subscriber));
+  run_on(set.loops,
+         [](std::shared_ptr<redis::Subscriber> ended) -> Task<void> { co_return ended->close(); }(subscriber));
 }

@@ -19,8 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kKeyCharsMax = 512;
-/// Files that are being written, out of sight: no key begins with a dot. Each process that writes has a folder in it, with
-/// a lock beside it that ends with the process, so that another one's start can tell leftovers from work.
+/// Files that are being written, out of sight: no key begins with a dot. Each process that writes has a folder in it,
+/// with a lock beside it that ends with the process, so that another one's start can tell leftovers from work.
 constexpr std::string_view kTemporary{".tmp"};
 constexpr std::size_t kCopyBytes = 1024 * 1024;
 /// A folder that was just made can be removed as empty by somebody else before the file is in it.
@@ -94,8 +94,7 @@ class TemporaryFile {
     if (!fd.good()) return fail_errno("create", path.string());
     return TemporaryFile{std::move(path), std::move(fd)};
   }
-  TemporaryFile(TemporaryFile&& other) noexcept
-      : path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)) {}
+  TemporaryFile(TemporaryFile&& other) noexcept : path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)) {}
   TemporaryFile& operator=(TemporaryFile&&) = delete;
   ~TemporaryFile() {
     if (!path_.empty()) ::unlink(path_.c_str());
@@ -120,7 +119,8 @@ class FileReader final : public ObjectReader {
   FileReader(Descriptor fd, std::uint64_t size) : fd_(std::move(fd)), size_(size) {}
   [[nodiscard]] std::uint64_t size() const override { return size_; }
   Result<Bytes> read(std::uint64_t offset, std::size_t size) const override {
-    if (offset > size_ || size > size_ - offset) return fail(Code::malformed, "read: past the object's end, bytes", size_);
+    if (offset > size_ || size > size_ - offset)
+      return fail(Code::malformed, "read: past the object's end, bytes", size_);
     Bytes out(size);
     std::size_t have = 0;
     while (have < size) {
@@ -353,7 +353,8 @@ bool is_object_key(std::string_view key) {
   if (key.empty() || key.size() > kKeyCharsMax) return false;
   char before = '/';
   for (const char c : key) {
-    const bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    const bool word =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
     if (!word && c != '.' && c != '/') return false;
     if (before == '/' && (c == '/' || c == '.')) return false;  // no empty name, none that begins with a dot
     if (before == '.' && c == '.') return false;

@@ -1,4 +1,5 @@
-// Replays kept inputs through a fuzz target without libFuzzer, so that each target is compiled and run with every build.
+// Replays kept inputs through a fuzz target without libFuzzer, so that each target is compiled and run with every
+// build.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

@@ -15,7 +15,9 @@ struct Probe {
   std::shared_ptr<Event> stop;
 };
 
-Task<void> say(http::Exchange& exchange, std::string text) { co_await exchange.respond(http::Response::text(200, text)); }
+Task<void> say(http::Exchange& exchange, std::string text) {
+  co_await exchange.respond(http::Response::text(200, text));
+}
 
 Task<void> hold(Probe& probe, http::Exchange& exchange) {
   ++probe.holding;
@@ -40,11 +42,12 @@ int main(int argc, char** argv) {
   Probe probe;
   Role role;
   role.name = "probe";
-  role.read_config = [&probe](ConfigReader& reader) { reader.section("probe").text("colour", probe.colour, "nothing"); };
+  role.read_config = [&probe](ConfigReader& reader) {
+    reader.section("probe").text("colour", probe.colour, "nothing");
+  };
   role.start = [&probe](Node&, http::Router& router) -> Result<void> {
-    router.add("GET", "/hello", [](http::Exchange& exchange, const http::Router::Parameters&) {
-      return say(exchange, "hello");
-    });
+    router.add("GET", "/hello",
+               [](http::Exchange& exchange, const http::Router::Parameters&) { return say(exchange, "hello"); });
     router.add("GET", "/fall-ill", [&probe](http::Exchange& exchange, const http::Router::Parameters&) {
       probe.ill = true;
       return say(exchange, "");
@@ -52,9 +55,8 @@ int main(int argc, char** argv) {
     router.add("GET", "/holding", [&probe](http::Exchange& exchange, const http::Router::Parameters&) {
       return say(exchange, std::to_string(probe.holding));
     });
-    router.add("GET", "/held", [&probe](http::Exchange& exchange, const http::Router::Parameters&) {
-      return hold(probe, exchange);
-    });
+    router.add("GET", "/held",
+               [&probe](http::Exchange& exchange, const http::Router::Parameters&) { return hold(probe, exchange); });
     return {};
   };
   role.health = [&probe] { return probe.ill ? std::string{"ill"} : std::string{}; };

@@ -16,9 +16,12 @@ BOOST_DESCRIBE_STRUCT(AccessRecord, (), (access))
 
 std::string_view to_string(Access access) {
   switch (access) {
-    case Access::open: return "public";
-    case Access::token: return "token";
-    case Access::gone: return "gone";
+    case Access::open:
+      return "public";
+    case Access::token:
+      return "token";
+    case Access::gone:
+      return "gone";
   }
   return "gone";
 }

@@ -32,7 +32,9 @@ Result<bool> take_boxes(media::BoxReader& boxes, Head& head) {
     head.bytes += bytes.size();
     switch (read_be32(ByteSpan{bytes}.subspan(4))) {
       case media::box_type("ftyp"):
-      case media::box_type("moov"): head.init.insert(head.init.end(), bytes.begin(), bytes.end()); break;
+      case media::box_type("moov"):
+        head.init.insert(head.init.end(), bytes.begin(), bytes.end());
+        break;
       case media::box_type("sidx"): {
         auto index = media::parse_sidx(bytes);
         if (!index) return pass(index);
@@ -40,8 +42,10 @@ Result<bool> take_boxes(media::BoxReader& boxes, Head& head) {
         return true;
       }
       case media::box_type("moof"):
-      case media::box_type("mdat"): return fail(Code::malformed, "media before any index");
-      default: break;
+      case media::box_type("mdat"):
+        return fail(Code::malformed, "media before any index");
+      default:
+        break;
     }
   }
 }
