@@ -4,6 +4,7 @@
 
 #include <csignal>
 
+#include "ingest/testing/client.h"
 #include "ingest/testing/house.h"
 
 using namespace ribalta;
@@ -161,6 +162,25 @@ TEST_CASE("live: a publisher who comes back goes on with the same tracks at the 
   CHECK(video.chunks[second].epoch == 2);
   CHECK(video.chunks[second].key);
   CHECK(video.chunks[second].decode_time > video.chunks[second - 1].decode_end);  // the interruption is there
+}
+
+TEST_CASE("live: a publisher who comes back at once never finds its own key busy") {
+  House house;
+  std::atomic<bool> on_air = false;
+  house.control.answer_with([&](const FakeCall& call) {
+    if (call.path.find("/heartbeat") != std::string::npos) {
+      on_air = call.body.find("interrupted") == std::string::npos;
+    } else if (call.path == "/internal/v1/publish") {
+      if (on_air.exchange(true)) return http::Response::error(403, "busy", "Busy, says the test.");
+    }
+    return house.answer(call);
+  });
+  for (int round = 0; round < 20; ++round) {
+    Client client{house.door->rtmp_port()};
+    client.connect_as_publisher();
+    client.send(client.publisher.publish("good"));
+    REQUIRE_MESSAGE(client.hears("NetStream.Publish.Start"), "round " << round << ": " << client.text());
+  }
 }
 
 TEST_CASE("live: a packager that restarts gets everything from its head again, without a hole") {

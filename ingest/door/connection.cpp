@@ -15,8 +15,10 @@ namespace {
 /// A read's worth: small, since every publisher has one, and large enough that 6 Mbit/s are some hundred reads a
 /// second.
 constexpr std::size_t kReadBytes = 16 * 1024;
-/// The end of a half-open predecessor is told to the control plane within this, before the key is asked about again.
+/// How long a publisher waits for a predecessor with its key to be gone: half open, or its end not read yet.
 constexpr std::chrono::milliseconds kYieldWait{700};
+/// How long, then, for the control plane to hear of that end. Beyond, it is down, and the memory of keys answers.
+constexpr std::chrono::milliseconds kEndToldWait{2'000};
 constexpr std::chrono::milliseconds kWatchEvery{500};
 
 rtmp::HandshakeBlock random_block() {
@@ -36,7 +38,8 @@ Connection::Connection(DoorContext context, asio::any_io_executor loop, std::uni
       wire_(std::move(wire)),
       address_(std::move(address)),
       deadlines_(std::chrono::steady_clock::now()),
-      session_(random_block()) {}
+      session_(random_block()),
+      publisher_gone_(loop_) {}
 
 std::chrono::milliseconds Connection::silent() const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - deadlines_.heard());
@@ -128,16 +131,39 @@ Task<Result<void>> Connection::handle(rtmp::Event event) {
   co_return Result<void>{};
 }
 
-Task<Result<void>> Connection::on_publish(rtmp::PublishRequest request) {
-  key_hash_ = context_.publishers.memory.hash(request.name.key);
+Task<void> Connection::yield(std::shared_ptr<Connection> self) {
+  if (self->silent() >= kYieldAfter) self->end("The stream goes on from a new connection.");
+  const std::uint64_t seen = self->publisher_gone_.version();
+  if (self->publisher_) co_await self->publisher_gone_.wait(seen, kYieldWait);
+}
+
+/// The same encoder, here again: its earlier connection may still be open on our side, and the control plane may not
+/// know yet that it is gone. Each is waited for on its own loop.
+Task<void> Connection::wait_for_earlier() {
   const std::shared_ptr<Connection> earlier = context_.registry.find(key_hash_);
   if (earlier && earlier.get() != this) {
-    // Its line was cut and nobody has noticed: the same encoder is here again. `silent` is read on its own loop.
-    asio::post(earlier->loop(), [earlier] {
-      if (earlier->silent() >= kYieldAfter) earlier->end("The stream goes on from a new connection.");
-    });
-    co_await sleep_for(kYieldWait);
+    Task<void> gone = yield(earlier);
+    co_await asio::co_spawn(earlier->loop(), std::move(gone), asio::use_awaitable);
   }
+  const std::shared_ptr<Publisher> leaving = context_.registry.find_leaving(key_hash_);
+  if (!leaving) co_return;
+  Task<bool> told = leaving->end_told(kEndToldWait);
+  const bool heard = co_await asio::co_spawn(leaving->loop(), std::move(told), asio::use_awaitable);
+  if (!heard)
+    log_warning("the control plane has not heard yet that the key's last publish is over",
+                {{"stream", leaving->grant().stream.view()}});
+}
+
+/// Keeps a publisher that is over findable until the control plane knows of its end.
+Task<void> Connection::leave(Registry& registry, std::string key_hash, std::shared_ptr<Publisher> publisher) {
+  while (!co_await publisher->end_told(std::chrono::hours{1})) {
+  }
+  registry.left(key_hash, publisher.get());
+}
+
+Task<Result<void>> Connection::on_publish(rtmp::PublishRequest request) {
+  key_hash_ = context_.publishers.memory.hash(request.name.key);
+  co_await wait_for_earlier();
   Result<PublishGrant> grant =
       co_await ask_publish(context_.publishers.rooms, context_.publishers.memory, request.name.key, address_);
   if (!grant) {
@@ -171,7 +197,10 @@ Task<Result<void>> Connection::on_publish(rtmp::PublishRequest request) {
 void Connection::stop_publisher() {
   if (!publisher_) return;
   publisher_->stop();
+  context_.registry.leaving(key_hash_, publisher_);
+  spawn(loop_, "publisher leaves", leave(context_.registry, key_hash_, std::move(publisher_)));
   publisher_.reset();
+  publisher_gone_.notify_all();
   context_.publishing.add(-1);
   context_.registry.remove(key_hash_, this);
 }

@@ -36,6 +36,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   [[nodiscard]] std::chrono::milliseconds silent() const;
 
  private:
+  /// Ends it when its line was cut and nobody has noticed; waits until it no longer publishes, at most kYieldWait.
+  static Task<void> yield(std::shared_ptr<Connection> self);
+  Task<void> wait_for_earlier();
+  static Task<void> leave(Registry& registry, std::string key_hash, std::shared_ptr<Publisher> publisher);
   static Task<void> watch(std::shared_ptr<Connection> self);
   Task<Result<void>> converse();
   Task<Result<void>> handle(rtmp::Event event);
@@ -53,6 +57,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string key_hash_;
   std::optional<std::string> sentence_;  ///< why it is to end, for the publisher
   std::optional<Error> expired_;         ///< the deadline that passed
+  Event publisher_gone_;
   bool done_ = false;
 };
 

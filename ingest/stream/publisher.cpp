@@ -57,7 +57,8 @@ Publisher::Publisher(PublisherContext context, const asio::any_io_executor& loop
       grant_(std::move(grant)),
       key_hash_(std::move(key_hash)),
       on_end_(std::move(on_end)),
-      changed_(loop) {}
+      changed_(loop),
+      ending_(loop) {}
 
 std::string Publisher::target(TrackSide side) const {
   return "/tracks/" + grant_.stream.text() + (side == TrackSide::video ? "/src-v" : "/src-a");
@@ -201,11 +202,13 @@ void Publisher::stop() {
   on_end_ = nullptr;
   context_.memory.stopped(key_hash_, wall_now());
   changed_.notify_all();
+  ending_.notify_all();
 }
 
 void Publisher::ask_to_end(std::string sentence) {
   given_up_ = true;
   changed_.notify_all();
+  ending_.notify_all();
   if (on_end_) std::exchange(on_end_, nullptr)(std::move(sentence));
 }
 
@@ -375,10 +378,8 @@ Task<void> Publisher::heartbeats(std::shared_ptr<Publisher> self) {
       const Result<HeartbeatAnswer> read = json_read<HeartbeatAnswer>(answer->body, JsonUnknown::ignore);
       if (read && read->action == "end") self->ask_to_end("The stream was ended from the website.");
     }
-    const auto next = std::chrono::steady_clock::now() + kHeartbeatEvery;
-    while (!self->stopping_ && !self->given_up_ && std::chrono::steady_clock::now() < next) {
-      co_await sleep_for(std::min(kLookEvery, kHeartbeatEvery));
-    }
+    const std::uint64_t seen = self->ending_.version();
+    if (!self->stopping_ && !self->given_up_) co_await self->ending_.wait(seen, kHeartbeatEvery);
   }
   // The end is told until somebody hears it: the control plane may be down.
   BackOff back_off{kRetryMost, std::chrono::seconds{30}};
@@ -389,6 +390,19 @@ Task<void> Publisher::heartbeats(std::shared_ptr<Publisher> self) {
     const std::chrono::milliseconds pause = back_off.next();
     co_await sleep_for(pause);
   }
+  self->end_told_ = true;
+  self->ending_.notify_all();
+}
+
+Task<bool> Publisher::end_told(std::chrono::milliseconds limit) {
+  const auto until = std::chrono::steady_clock::now() + limit;
+  while (!end_told_) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    if (left.count() <= 0) co_return false;
+    const std::uint64_t seen = ending_.version();
+    co_await ending_.wait(seen, left);
+  }
+  co_return true;
 }
 
 Task<void> report_lost(const Rooms& rooms, KeyMemory& memory, RememberedKey key) {

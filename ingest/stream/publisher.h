@@ -50,7 +50,12 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   Result<void> on_media(const rtmp::MediaMessage& message);
   /// No more media: what waits is written, the control plane hears of it. Returns at once.
   void stop();
+  /// Waits until the control plane has heard that this publish is over, or gave up telling it: only then may the key be
+  /// asked about again without being busy. On the publisher's loop.
+  /// @return false when `limit` passed first.
+  Task<bool> end_told(std::chrono::milliseconds limit);
 
+  [[nodiscard]] asio::any_io_executor loop() const { return loop_; }
   [[nodiscard]] const PublishGrant& grant() const { return grant_; }
 
  private:
@@ -88,7 +93,9 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   std::optional<AudioSource> audio_;
   Meter meter_;
   Event changed_;  ///< a chunk was pushed, or stopping
+  Event ending_;   ///< stopping, given up, or the end was told
   bool stopping_ = false;
+  bool end_told_ = false;
   bool given_up_ = false;  ///< another holds the stream, or it has ended: nothing more is written
   TrackCounts counted_;
 };

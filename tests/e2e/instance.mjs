@@ -23,6 +23,9 @@ async function freePort() {
   throw new Error('no free ports');
 }
 
+/** What makes further waiting pointless: thrown by a check of `until`, it ends the wait. */
+export class Hopeless extends Error {}
+
 /** Waits until `check` gives something true; asks again each `every` ms; throws with `what` after `limit` ms. */
 export async function until(what, check, limit = 30_000, every = 100) {
   const deadline = Date.now() + limit;
@@ -33,6 +36,7 @@ export async function until(what, check, limit = 30_000, every = 100) {
       if (value) return value;
       last = undefined;
     } catch (error) {
+      if (error instanceof Hopeless) throw new Error(`${what}: ${error.message}`);
       last = error;
     }
     if (Date.now() > deadline) throw new Error(`${what}: not within ${limit} ms${last ? ` (${last.message})` : ''}`);
@@ -174,6 +178,10 @@ export function publish(url, { size = '426x240', rate = 30, gop = 60, seconds = 
       return child.exitCode === null && child.signalCode === null;
     },
     exited,
+    /** For checks of `until`: a publisher that has left won't bring what is waited for. */
+    mustRun() {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Hopeless(`the publisher has left (${child.exitCode ?? child.signalCode}): ${log}`);
+    },
     async stop() {
       child.kill('SIGINT');
       await exited;

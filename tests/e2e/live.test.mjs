@@ -13,7 +13,7 @@ const liveNow = () => instance.api('GET', '/lives').then(({ items }) => items.fi
 
 test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontinuity in every track, and the stream ends', { timeout: 240_000 }, async () => {
   const first = publish(target());
-  const live = await until('the live is listed', liveNow, 30_000);
+  const live = await until('the live is listed', () => (first.mustRun(), liveNow()), 30_000);
   const master = await multivariant(instance.url(live.hls));
   assert.ok(master.variants.length >= 1, 'the multivariant playlist lists a variant');
   for (const variant of master.variants) {
@@ -45,6 +45,7 @@ test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontin
   await first.kill();
   const second = publish(target());
   const resumed = await until('segments after the cut', async () => {
+    second.mustRun();
     const playlists = await Promise.all(tracks.map((url) => media(url)));
     const settled = playlists.every(({ segments }) => {
       const at = segments.findIndex(({ discontinuity }) => discontinuity);
