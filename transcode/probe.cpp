@@ -120,7 +120,10 @@ std::string last_line() {
   std::string log = captured_log();
   while (!log.empty() && log.back() == '\n') log.pop_back();
   const std::size_t at = log.rfind('\n');
-  return at == std::string::npos ? log : log.substr(at + 1);
+  std::string line = at == std::string::npos ? log : log.substr(at + 1);
+  // "[h264_nvenc @ 0x5621112c6640] Cannot load libcuda.so.1": who says it stands in the row already.
+  const std::size_t said = line.starts_with('[') ? line.find("] ") : std::string::npos;
+  return said == std::string::npos ? line : line.substr(said + 2);
 }
 
 void say(const char* codec, const char* encoder, const char* use, const Result<void>& tried) {
@@ -128,9 +131,9 @@ void say(const char* codec, const char* encoder, const char* use, const Result<v
     std::printf("%-6s %-12s yes  %s\n", codec, encoder, use);
     return;
   }
+  // The error's name for a driver that is missing is "Operation not permitted"; the log names what is missing.
   const std::string line = last_line();
-  std::printf("%-6s %-12s no   %s%s%s\n", codec, encoder, tried.error().message.c_str(), line.empty() ? "" : ": ",
-              line.c_str());
+  std::printf("%-6s %-12s no   %s\n", codec, encoder, line.empty() ? tried.error().message.c_str() : line.c_str());
 }
 
 struct Candidate {
