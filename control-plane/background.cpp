@@ -57,10 +57,11 @@ void Background::start() {
       const auto self = weak.lock();
       if (!self || self->telling_) return;
       self->telling_ = true;
-      spawn(loop_0, "tell redis", self->tell_redis());
+      spawn_lasting(loop_0, "tell redis", [self] { return self->tell_redis(); });
     });
   }
-  spawn(loop_0, "background", loop());
+  // Begun again after an exception: all that is owed is in SQL.
+  spawn_essential(loop_0, "background", [self = shared_from_this()] { return self->loop(); });
 }
 
 void Background::stop() {
@@ -84,7 +85,8 @@ Task<void> Background::loop() {
     co_await ring(woken);
     const std::size_t room = kErrandsAtOnce - running_.size();
     if (room > 0) {
-      auto due = co_await control_->read([now](sql::Session& session) { return ErrandsStore{session}.due(now, 64); });
+      auto due = co_await control_->read<Lane::background>(
+          [now](sql::Session& session) { return ErrandsStore{session}.due(now, 64); });
       if (!due) log_warning("errands can't be read", {{"error", due.error()}});
       if (due) {
         for (Errand& errand : *due) {
@@ -99,29 +101,35 @@ Task<void> Background::loop() {
 
 Task<void> Background::take(Errand errand) {
   const std::shared_ptr<Background> self = shared_from_this();
+  bool again = false;
+  const AtEnd over{[this, &again, name = name_of(errand)] {
+    running_.erase(name);  // also where it threw: it is still owed, and due
+    if (again) woken_.notify_all();
+  }};
   const Result<void> done = co_await run(errand);
   const std::int64_t now = control_->now_ms();
   const std::string reason = done ? std::string{} : done.error().message.substr(0, kErrandReasonBytesMax);
   const std::int64_t wait =
       std::min(kErrandWaitMaxMs, kErrandFirstWaitMs << std::min<std::int64_t>(errand.attempts, 20));
   const bool succeeded = done.has_value();
-  auto noted = co_await control_->write("errand", [errand, succeeded, reason, now, wait](sql::Session& session) {
-    ErrandsStore errands{session};
-    return succeeded ? errands.succeeded(errand) : errands.failed(errand, reason, now + wait);
-  });
+  auto noted = co_await control_->write<Lane::background>(
+      "errand", [errand, succeeded, reason, now, wait](sql::Session& session) {
+        ErrandsStore errands{session};
+        return succeeded ? errands.succeeded(errand) : errands.failed(errand, reason, now + wait);
+      });
   if (!noted) log_warning("an errand's end can't be noted", {{"errand", name_of(errand)}, {"error", noted.error()}});
   if (!done) errands_failed_.add();
   if (!done && (errand.attempts == 0 || errand.attempts % 10 == 0)) {
     log_warning("an errand failed and will be tried again",
                 {{"errand", name_of(errand)}, {"attempt", errand.attempts + 1}, {"error", done.error()}});
   }
-  running_.erase(name_of(errand));
-  if (succeeded) woken_.notify_all();
+  again = succeeded;
 }
 
 Task<void> Background::run_due() {
   const std::int64_t now = control_->now_ms();
-  auto due = co_await control_->read([now](sql::Session& session) { return ErrandsStore{session}.due(now, 64); });
+  auto due = co_await control_->read<Lane::background>(
+      [now](sql::Session& session) { return ErrandsStore{session}.due(now, 64); });
   if (!due) co_return;
   for (Errand& errand : *due) {
     running_.insert(name_of(errand));
@@ -142,7 +150,7 @@ Task<Result<void>> Background::run(const Errand& errand) {
     case ErrandKind::upload_remove: {
       ObjectStore* store = control_->node.store.get();
       auto remove = [store, key = "uploads/" + errand.subject] { return store->remove(key); };
-      co_return co_await run_blocking(std::move(remove));
+      co_return co_await run_blocking<Lane::background>(std::move(remove));
     }
     case ErrandKind::stream_plan:
     case ErrandKind::stream_end:
@@ -158,7 +166,8 @@ Task<Result<void>> Background::run(const Errand& errand) {
 }
 
 Task<Result<void>> Background::video_access(VideoId video) {
-  auto access = co_await control_->read([video](sql::Session& session) { return VideosStore{session}.access(video); });
+  auto access = co_await control_->read<Lane::background>(
+      [video](sql::Session& session) { return VideosStore{session}.access(video); });
   if (!access) co_return pass(access);
   if (!*access) co_return Result<void>{};
   const std::string wanted = **access;
@@ -190,7 +199,7 @@ Task<Result<void>> Background::video_tidy(VideoId video) {
     std::int64_t current = 0;
     std::vector<std::int64_t> under_way;
   };
-  auto kept = co_await control_->read([video](sql::Session& session) -> Result<std::optional<Kept>> {
+  auto kept = co_await control_->read<Lane::background>([video](sql::Session& session) -> Result<std::optional<Kept>> {
     auto view = VideosStore{session}.view(video);
     if (!view) return pass(view);
     if (!*view) return std::optional<Kept>{};
@@ -220,11 +229,12 @@ Task<Result<void>> Background::video_tidy(VideoId video) {
     }
     return {};
   };
-  co_return co_await run_blocking(std::move(tidy));
+  co_return co_await run_blocking<Lane::background>(std::move(tidy));
 }
 
 Task<Result<void>> Background::stream_plan(StreamId id) {
-  auto stream = co_await control_->read([id](sql::Session& session) { return StreamsStore{session}.by_id(id); });
+  auto stream = co_await control_->read<Lane::background>(
+      [id](sql::Session& session) { return StreamsStore{session}.by_id(id); });
   if (!stream) co_return pass(stream);
   if (!*stream || (*stream)->state == StreamState::ended || (*stream)->plan_sent) co_return Result<void>{};
   const std::string target = "/streams/" + id.text() + "/plan";
@@ -235,12 +245,13 @@ Task<Result<void>> Background::stream_plan(StreamId id) {
   const Result<void> done = expect(put, true);
   if (!done && !own_plan) co_return done.error().in("packager");
   const std::int64_t now = control_->now_ms();
-  auto noted = co_await control_->write("plan sent", [id, own_plan, now](sql::Session& session) -> Result<void> {
-    if (own_plan) {
-      if (auto cancelled = JobsStore{session}.cancel_queued_of_stream(id, now); !cancelled) return pass(cancelled);
-    }
-    return StreamsStore{session}.set_plan_sent(id);
-  });
+  auto noted = co_await control_->write<Lane::background>(
+      "plan sent", [id, own_plan, now](sql::Session& session) -> Result<void> {
+        if (own_plan) {
+          if (auto cancelled = JobsStore{session}.cancel_queued_of_stream(id, now); !cancelled) return pass(cancelled);
+        }
+        return StreamsStore{session}.set_plan_sent(id);
+      });
   co_return noted;
 }
 
@@ -259,15 +270,15 @@ Task<Result<void>> Background::stream_remove(StreamId id) {
   if (!done) co_return done.error().in("packager");
   std::vector<std::string> purge{"PUBLISH", "purge", "stream:" + id.text()};
   co_await redis_command(control_->node, std::move(purge));
-  co_return co_await control_->write("stream removed",
-                                     [id](sql::Session& session) { return StreamsStore{session}.set_removed(id); });
+  co_return co_await control_->write<Lane::background>(
+      "stream removed", [id](sql::Session& session) { return StreamsStore{session}.set_removed(id); });
 }
 
 Task<void> Background::sweep() {
   const std::int64_t now = control_->now_ms();
   // Streams are heard of every 5 s, leases every 5 s: those who could not reach us while we were down get their time.
   const bool settled = now - control_->started_ms() >= kGraceMs;
-  auto wanted = co_await control_->read([now, settled](sql::Session& session) -> Result<bool> {
+  auto wanted = co_await control_->read<Lane::background>([now, settled](sql::Session& session) -> Result<bool> {
     auto jobs = jobs_want_sweep(session, settled ? now : now - kGraceMs);
     if (!jobs || *jobs || !settled) return jobs;
     return streams_want_sweep(session, now);
@@ -279,8 +290,8 @@ Task<void> Background::sweep() {
   control_->note_database_answered();
   if (*wanted) {
     const LiveRules rules = control_->live_rules();
-    auto swept =
-        co_await control_->write("sweep", [now, settled, rules](sql::Session& session) -> Result<std::int64_t> {
+    auto swept = co_await control_->write<Lane::background>(
+        "sweep", [now, settled, rules](sql::Session& session) -> Result<std::int64_t> {
           auto jobs = sweep_jobs(session, settled ? now : now - kGraceMs);
           if (!jobs || !settled) return jobs;
           return sweep_streams(session, rules, now);
@@ -290,7 +301,7 @@ Task<void> Background::sweep() {
   }
   if (now - swept_sessions_ms_ < kSessionsEveryMs) co_return;
   swept_sessions_ms_ = now;
-  auto removed = co_await control_->write(
+  auto removed = co_await control_->write<Lane::background>(
       "expire sessions", [now](sql::Session& session) { return SessionsStore{session}.remove_expired(now); });
   if (!removed) log_warning("sessions can't be expired", {{"error", removed.error()}});
 }
@@ -301,7 +312,7 @@ Task<void> Background::ring(bool woken) {
     std::int64_t live = 0;
     std::int64_t vod = 0;
   };
-  auto due = co_await control_->read([now](sql::Session& session) -> Result<Due> {
+  auto due = co_await control_->read<Lane::background>([now](sql::Session& session) -> Result<Due> {
     auto live = JobsStore{session}.count_due(JobKind::live, now);
     if (!live) return pass(live);
     auto vod = JobsStore{session}.count_due(JobKind::vod, now);
@@ -329,7 +340,7 @@ Task<void> Background::tell_redis() {
   std::int64_t told = 0;
   bool more = true;
   while (more && !stopping_) {
-    auto page = co_await control_->read(
+    auto page = co_await control_->read<Lane::background>(
         [after](sql::Session& session) { return VideosStore{session}.restricted(after, kRestrictedPage); });
     if (!page) {
       log_warning("Redis can't be told which videos are restricted", {{"error", page.error()}});

@@ -31,7 +31,9 @@ Result<std::shared_ptr<sql::Database>> open_database(const Node& node, const Con
     address = "sqlite:" + (folder / "control.sqlite").string();
   }
   // Each commit reaches the disk: an upload that was acknowledged must have its job after a power cut.
-  auto database = sql::Database::open({.address = address, .connections = kBlockingThreads, .synchronous_full = true});
+  // One for each thread that asks.
+  auto database = sql::Database::open(
+      {.address = address, .connections = kBlockingPools * kBlockingThreads, .synchronous_full = true});
   if (!database) return database;
   if (auto migrated = sql::migrate(**database, migrations()); !migrated) return pass(migrated);
   return database;

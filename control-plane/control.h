@@ -74,17 +74,18 @@ class Control {
   /// What the farm can do for one more live stream, given how many run.
   [[nodiscard]] LiveFarm farm(std::int64_t live_jobs) const;
 
-  /// Statements on their own, on the disk pool.
-  template <class Work>
+  /// Statements on their own, on the disk pool. What other daemons and our own loops ask goes on Lane::background: a
+  /// crowd on the public API must not cost a stream its heartbeat.
+  template <Lane lane = Lane::request, class Work>
   auto read(Work work) -> Task<std::invoke_result_t<Work, sql::Session&>> {
     auto call = [held = database, work = std::move(work)] { return held->read(work); };
-    co_return co_await run_blocking(std::move(call));
+    co_return co_await run_blocking<lane>(std::move(call));
   }
   /// One transaction, on the disk pool.
-  template <class Work>
+  template <Lane lane = Lane::request, class Work>
   auto write(std::string_view name, Work work) -> Task<std::invoke_result_t<Work, sql::Session&>> {
     auto call = [held = database, name, work = std::move(work)] { return held->write(name, work); };
-    co_return co_await run_blocking(std::move(call));
+    co_return co_await run_blocking<lane>(std::move(call));
   }
 
   /// What is wrong, or nothing. The background work asks the database each second and notes when it answered.

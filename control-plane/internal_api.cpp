@@ -81,7 +81,7 @@ Task<http::Response> post_publish(ControlPtr control, http::Exchange& exchange, 
   auto work = [control, request = *request, ingest, now](sql::Session& session) {
     return publish(session, control->secrets, request, ingest, control->live_rules(), now);
   };
-  const auto answer = co_await control->write("publish", std::move(work));
+  const auto answer = co_await control->write<Lane::background>("publish", std::move(work));
   // Only wrong keys are limited: others behind the same address go on, and keys are too long to guess.
   if (answer && !*answer && answer->error().code == "wrong_key") {
     if (const std::int64_t wait = control->wrong_key_address.take(request->address, now); wait > 0) {
@@ -114,7 +114,7 @@ Task<http::Response> post_source(ControlPtr control, http::Exchange& exchange, c
     }
     return report_source(session, id, report, control->farm(live_jobs), now);
   };
-  const auto plan = co_await control->write("source", std::move(work));
+  const auto plan = co_await control->write<Lane::background>("source", std::move(work));
   control->wake();
   if (!plan) co_return failed(plan.error(), "source");
   if (!*plan) co_return to_response(plan->error());
@@ -135,7 +135,7 @@ Task<http::Response> post_stream_heartbeat(ControlPtr control, http::Exchange& e
   auto work = [control, id = *stream, beat = *beat, ingest, now](sql::Session& session) {
     return stream_heartbeat(session, id, beat, ingest, control->live_rules(), now);
   };
-  const Result<StreamAction> action = co_await control->write("stream heartbeat", std::move(work));
+  const Result<StreamAction> action = co_await control->write<Lane::background>("stream heartbeat", std::move(work));
   if (!action) co_return failed(action.error(), "stream heartbeat");
   co_return http::Response::json(200, json_write(ActionAnswer{*action == StreamAction::go ? "go" : "end"}));
 }
@@ -161,7 +161,7 @@ Task<http::Response> post_authorise(ControlPtr control, http::Exchange& exchange
     const UploadWish wish{request.bytes, request.filename, request.title, request.replaces};
     return authorise_upload(session, *(*who)->user, wish, control->upload_rules(), now);
   };
-  const auto ticket = co_await control->write("authorise upload", std::move(work));
+  const auto ticket = co_await control->write<Lane::background>("authorise upload", std::move(work));
   co_return respond_with(ticket, "authorise upload");
 }
 
@@ -177,7 +177,7 @@ Task<http::Response> post_access(ControlPtr control, http::Exchange& exchange, c
     if (!*who) return refuse(*who);
     return access_upload(session, *(*who)->user, id);
   };
-  const auto access = co_await control->read(std::move(work));
+  const auto access = co_await control->read<Lane::background>(std::move(work));
   co_return respond_with(access, "upload access");
 }
 
@@ -186,7 +186,7 @@ Task<http::Response> post_finished(ControlPtr control, http::Exchange& exchange,
   if (!finished) co_return to_response(finished.error());
   const std::int64_t now = control->now_ms();
   auto work = [finished = *finished, now](sql::Session& session) { return finish_upload(session, finished, now); };
-  const auto done = co_await control->write("upload finished", std::move(work));
+  const auto done = co_await control->write<Lane::background>("upload finished", std::move(work));
   if (done && *done)
     log_info("upload stored",
              {{"upload", finished->upload.view()}, {"video", finished->video.view()}, {"bytes", finished->bytes}});
@@ -199,7 +199,7 @@ Task<http::Response> post_ended(ControlPtr control, http::Exchange& exchange, co
   if (!ended) co_return to_response(ended.error());
   const std::int64_t now = control->now_ms();
   auto work = [ended = *ended, now](sql::Session& session) { return end_upload(session, ended, now); };
-  const Result<void> done = co_await control->write("upload ended", std::move(work));
+  const Result<void> done = co_await control->write<Lane::background>("upload ended", std::move(work));
   if (!done) co_return failed(done.error(), "upload ended");
   co_return http::Response::json(200, "{}");
 }
@@ -214,7 +214,7 @@ Task<http::Response> post_lease(ControlPtr control, http::Exchange& exchange, co
   const bool vod = std::ranges::find(request->kinds, "vod") != request->kinds.end();
   control->workers.seen(request->worker, live, now);
   // Workers ask every few seconds: only when there is something is it worth the write lock.
-  auto waits = co_await control->read(
+  auto waits = co_await control->read<Lane::background>(
       [live, vod, now](sql::Session& session) { return JobsStore{session}.next(live, vod, now); });
   if (!waits) co_return failed(waits.error(), "lease");
   http::Response none;
@@ -223,7 +223,7 @@ Task<http::Response> post_lease(ControlPtr control, http::Exchange& exchange, co
   auto work = [request = *request, limits = control->vod_limits(), now](sql::Session& session) {
     return lease_job(session, request, limits, now);
   };
-  Result<std::optional<std::string>> job = co_await control->write("lease", std::move(work));
+  Result<std::optional<std::string>> job = co_await control->write<Lane::background>("lease", std::move(work));
   if (!job) co_return failed(job.error(), "lease");
   if (!*job) co_return none;
   co_return http::Response::json(200, std::move(**job));
@@ -244,7 +244,7 @@ Task<http::Response> post_job_heartbeat(ControlPtr control, http::Exchange& exch
     if (*known) control->workers.seen((*known)->worker, (*known)->kind == JobKind::live, now);
     return action;
   };
-  const auto action = co_await control->write("job heartbeat", std::move(work));
+  const auto action = co_await control->write<Lane::background>("job heartbeat", std::move(work));
   if (!action) co_return failed(action.error(), "job heartbeat");
   if (!*action) co_return to_response(action->error());
   co_return http::Response::json(200, json_write(ActionAnswer{**action == JobAction::go ? "go" : "cancel"}));
@@ -259,7 +259,7 @@ Task<http::Response> post_complete(ControlPtr control, http::Exchange& exchange,
   auto work = [id = *job, complete = *complete, now](sql::Session& session) {
     return complete_job(session, id, complete, now);
   };
-  const auto done = co_await control->write("complete", std::move(work));
+  const auto done = co_await control->write<Lane::background>("complete", std::move(work));
   if (done && *done) log_info("job done", {{"job", job->view()}, {"epoch", complete->epoch}});
   control->wake();
   co_return respond_with(done, "complete");
@@ -274,7 +274,7 @@ Task<http::Response> post_fail(ControlPtr control, http::Exchange& exchange, con
   auto work = [id = *job, failure = *failure, now](sql::Session& session) {
     return fail_job(session, id, failure, now);
   };
-  const auto done = co_await control->write("fail", std::move(work));
+  const auto done = co_await control->write<Lane::background>("fail", std::move(work));
   if (done && *done)
     log_info("job failed",
              {{"job", job->view()}, {"epoch", failure->epoch}, {"kind", failure->kind}, {"retry", failure->retry}});

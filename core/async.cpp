@@ -1,6 +1,7 @@
 #include "core/async.h"
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -11,6 +12,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <cassert>
 #include <condition_variable>
+#include <limits>
 #include <list>
 #include <mutex>
 #include <string>
@@ -36,34 +38,93 @@ class Loop : public asio::io_context {
 /// it.
 class BlockingPool {
  public:
-  void run(std::function<void()> job) {
-    {
-      const std::scoped_lock lock{mutex_};
-      ++running_;
+  /// A place in line, taken before anything is made for the work; given back with the work, also when that never ran.
+  class Place {
+   public:
+    explicit Place(BlockingPool& pool) : pool_(&pool) {}
+    Place(Place&& other) noexcept
+        : pool_(std::exchange(other.pool_, nullptr)), running_(std::exchange(other.running_, false)) {}
+    Place& operator=(Place&&) = delete;
+    ~Place() {
+      if (pool_ != nullptr) pool_->leave(running_);
     }
-    asio::post(pool_, [this, run_job = std::move(job)]() mutable {
-      run_job();
-      run_job = nullptr;  // what it held is gone before anybody is told that it is done
-      const std::scoped_lock lock{mutex_};
-      --running_;
-      idle_.notify_all();
+    void begin() {
+      const std::scoped_lock lock{pool_->mutex_};
+      running_ = true;
+      --pool_->counts_.waiting;
+      ++pool_->counts_.running;
+    }
+
+   private:
+    BlockingPool* pool_;
+    bool running_ = false;
+  };
+
+  std::optional<Place> enter(std::size_t waiting_max) {
+    const std::scoped_lock lock{mutex_};
+    if (counts_.waiting >= waiting_max) {
+      ++counts_.refused;
+      return std::nullopt;
+    }
+    ++counts_.waiting;
+    return std::optional<Place>{std::in_place, *this};
+  }
+  template <class Job>
+  void run(Place place, Job job) {
+    asio::post(pool_, [place = std::move(place), run_job = std::optional<Job>{std::move(job)}]() mutable {
+      place.begin();
+      (*run_job)();
+      run_job.reset();  // what it held is gone before anybody is told that it is done
+      const Place done{std::move(place)};
     });
   }
   void wait_idle() {
     std::unique_lock lock{mutex_};
-    idle_.wait(lock, [this] { return running_ == 0; });
+    idle_.wait(lock, [this] { return counts_.waiting + counts_.running == 0; });
+  }
+  AsyncCounts::OfPool counts() {
+    const std::scoped_lock lock{mutex_};
+    return counts_;
   }
 
  private:
+  void leave(bool running) {
+    const std::scoped_lock lock{mutex_};
+    --(running ? counts_.running : counts_.waiting);
+    idle_.notify_all();
+  }
+
   std::mutex mutex_;
   std::condition_variable idle_;
-  std::size_t running_ = 0;
+  AsyncCounts::OfPool counts_;
   asio::thread_pool pool_{kBlockingThreads};
 };
 
-BlockingPool& blocking_pool() {
-  static BlockingPool pool;
-  return pool;
+BlockingPool& blocking_pool(Lane lane) {
+  static BlockingPool requests;
+  static BlockingPool background;
+  return lane == Lane::background ? background : requests;
+}
+
+/// What a process does about essential coroutines that it has to give up, and how often coroutines began again.
+struct Failures {
+  std::mutex mutex;
+  std::function<void(std::string_view)> handler;
+  std::atomic<std::uint64_t> begun_again{0};
+};
+Failures& failures() {
+  static Failures kept;
+  return kept;
+}
+
+void give_up(std::string_view name) {
+  std::function<void(std::string_view)> handler;
+  {
+    const std::scoped_lock lock{failures().mutex};
+    handler = failures().handler;
+  }
+  log_error("something essential can't be kept running", {{"coroutine", name}});
+  if (handler) handler(name);
 }
 
 std::string describe(const std::exception_ptr& thrown) {
@@ -128,8 +189,45 @@ void LoopPool::stop(std::chrono::milliseconds deadline) {
   for (const auto& loop : state_->loops) loop->stop();
   for (std::thread& thread : state_->threads) thread.join();
   state_->threads.clear();
-  blocking_pool().wait_idle();  // work refers to the coroutines that wait for it, and to what those refer to
+  for (const Lane lane : {Lane::request, Lane::background})
+    blocking_pool(lane).wait_idle();  // work refers to the coroutines that wait for it, and to what those refer to
 }
+
+namespace {
+
+/// Runs what `begin` makes, again and again until it ends without an exception; after `failures_max` in a row (0:
+/// never) it is given up.
+Task<void> keep(std::string name, std::function<Task<void>()> begin, int failures_max) {
+  int in_row = 0;
+  std::chrono::milliseconds pause = kBeginAgainFirst;
+  while (true) {
+    const auto begun = std::chrono::steady_clock::now();
+    std::exception_ptr thrown;
+    try {
+      Task<void> task = begin();
+      co_await std::move(task);
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    if (!thrown) co_return;
+    if (std::chrono::steady_clock::now() - begun >= kBeginAgainForget) {
+      in_row = 0;
+      pause = kBeginAgainFirst;
+    }
+    ++in_row;
+    log_error("coroutine ended by an exception",
+              {{"coroutine", name}, {"what", describe(thrown)}, {"in_a_row", in_row}});
+    if (in_row == failures_max) {
+      give_up(name);
+      co_return;
+    }
+    failures().begun_again.fetch_add(1);
+    co_await sleep_for(pause);
+    pause = std::min(pause * 2, kBeginAgainMax);
+  }
+}
+
+}  // namespace
 
 void spawn(const asio::any_io_executor& loop, std::string_view name, Task<void> task) {
   asio::co_spawn(loop, std::move(task), [kept = std::string{name}](const std::exception_ptr& thrown) {
@@ -137,13 +235,37 @@ void spawn(const asio::any_io_executor& loop, std::string_view name, Task<void> 
   });
 }
 
-Task<void> run_blocking_void(std::function<void()> work) {
-  auto initiate = [](auto handler, std::function<void()> job) {
+void spawn_lasting(const asio::any_io_executor& loop, std::string_view name, std::function<Task<void>()> begin) {
+  spawn(loop, name, keep(std::string{name}, std::move(begin), 0));
+}
+
+void spawn_essential(const asio::any_io_executor& loop, std::string_view name, std::function<Task<void>()> begin) {
+  spawn(loop, name, keep(std::string{name}, std::move(begin), kEssentialFailuresMax));
+}
+
+void on_essential_failure(std::function<void(std::string_view name)> handler) {
+  const std::scoped_lock lock{failures().mutex};
+  failures().handler = std::move(handler);
+}
+
+AsyncCounts async_counts() {
+  AsyncCounts counts;
+  counts.pools = {blocking_pool(Lane::request).counts(), blocking_pool(Lane::background).counts()};
+  counts.begun_again = failures().begun_again;
+  return counts;
+}
+
+Task<bool> run_blocking_void(Lane lane, std::function<void()> work) {
+  BlockingPool& pool = blocking_pool(lane);
+  constexpr std::size_t kNoMax = std::numeric_limits<std::size_t>::max();
+  std::optional<BlockingPool::Place> place = pool.enter(lane == Lane::request ? kBlockingWaitingMax : kNoMax);
+  if (!place) co_return false;
+  auto initiate = [&pool, &place](auto handler, std::function<void()> job) {
     auto executor = asio::get_associated_executor(handler);
     // The guard keeps the caller's loop running until the answer is posted to it.
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));
     auto guard = asio::make_work_guard(executor);
-    blocking_pool().run([shared, run_job = std::move(job), guard = std::move(guard)]() mutable {
+    auto call = [shared, run_job = std::move(job), guard = std::move(guard)]() mutable {
       std::exception_ptr thrown;
       try {
         run_job();
@@ -151,10 +273,12 @@ Task<void> run_blocking_void(std::function<void()> work) {
         thrown = std::current_exception();
       }
       asio::post(guard.get_executor(), [resume = std::move(*shared), thrown]() mutable { resume(thrown); });
-    });
+    };
+    pool.run(std::move(*place), std::move(call));
   };
   co_await asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr)>(
       std::move(initiate), asio::use_awaitable, std::move(work));
+  co_return true;
 }
 
 Task<void> sleep_for(std::chrono::milliseconds time) {

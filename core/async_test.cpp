@@ -5,6 +5,7 @@
 #include <atomic>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <future>
 #include <stdexcept>
 #include <thread>
 
@@ -62,17 +63,126 @@ TEST_CASE("spawn: an exception ends its coroutine and nothing else") {
   CHECK(run_on(loops, []() -> Task<int> { co_return 7; }()) == 7);
 }
 
+TEST_CASE("spawn_lasting: begins again after each exception, until it ends by itself") {
+  LoopPool loops{1};
+  loops.start();
+  const std::uint64_t before = async_counts().begun_again;
+  std::atomic<int> begun{0};
+  std::promise<void> ended;
+  spawn_lasting(loops.loop(0), "throws twice", [&]() -> Task<void> {
+    return [](std::atomic<int>& count, std::promise<void>& end) -> Task<void> {
+      if (++count < 3) throw std::runtime_error("a bug");
+      end.set_value();
+      co_return;
+    }(begun, ended);
+  });
+  ended.get_future().wait();
+  CHECK(begun == 3);
+  CHECK(async_counts().begun_again - before == 2);
+}
+
+TEST_CASE("spawn_essential: what throws again and again is given up, and the process is told its name") {
+  LoopPool loops{1};
+  loops.start();
+  std::atomic<int> begun{0};
+  std::promise<std::string> given_up;
+  on_essential_failure([&given_up](std::string_view name) { given_up.set_value(std::string{name}); });
+  spawn_essential(loops.loop(0), "the sweep", [&]() -> Task<void> {
+    return [](std::atomic<int>& count) -> Task<void> {
+      ++count;
+      throw std::runtime_error("a bug");
+      co_return;
+    }(begun);
+  });
+  CHECK(given_up.get_future().get() == "the sweep");
+  on_essential_failure(nullptr);
+  CHECK(begun == kEssentialFailuresMax);
+  CHECK(run_on(loops, []() -> Task<int> { co_return 7; }()) == 7);
+}
+
+TEST_CASE("at end: runs once on every way out") {
+  int ended = 0;
+  const auto leave = [&ended](bool by_exception) {
+    const AtEnd end{[&ended] { ++ended; }};
+    if (by_exception) throw std::runtime_error("out");
+  };
+  leave(false);
+  CHECK(ended == 1);
+  CHECK_THROWS(leave(true));
+  CHECK(ended == 2);
+}
+
+namespace {
+
+/// Holds the threads of one pool until it is opened.
+struct Gate {
+  std::promise<void> opened;
+  std::shared_future<void> open{opened.get_future()};
+  std::atomic<std::size_t> held{0};
+};
+
+template <Lane lane>
+void hold(const LoopPool& loops, Gate& gate, std::size_t times) {
+  for (std::size_t i = 0; i < times; ++i) {
+    spawn(loops.loop(0), "holds", [](Gate& by) -> Task<void> {
+      auto work = [&by]() -> Result<void> {
+        ++by.held;
+        by.open.wait();
+        return {};
+      };
+      const Result<void> ran = co_await run_blocking<lane>(work);
+      CHECK(ran.has_value());
+    }(gate));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("run_blocking: a full line refuses requests at once; what was let in, and the background, go on") {
+  LoopPool loops{1};
+  loops.start();
+  Gate gate;
+  const AsyncCounts::OfPool before = async_counts().pools[0];
+  hold<Lane::request>(loops, gate, kBlockingThreads);
+  while (gate.held < kBlockingThreads) std::this_thread::yield();
+  hold<Lane::request>(loops, gate, kBlockingWaitingMax);
+  run_on(loops, []() -> Task<void> {
+    auto work = []() -> Result<int> { return 1; };
+    const Result<int> beyond = co_await run_blocking(work);
+    REQUIRE_FALSE(beyond.has_value());
+    CHECK(beyond.error().code == Code::unavailable);
+    // Viewers fill every thread of theirs: a live segment is stored all the same.
+    CHECK((co_await run_blocking<Lane::background>(work)).value() == 1);
+  }());
+  const AsyncCounts::OfPool full = async_counts().pools[0];
+  CHECK(full.running == kBlockingThreads);
+  CHECK(full.waiting == kBlockingWaitingMax);
+  CHECK(full.refused - before.refused == 1);
+  auto admitted = asio::co_spawn(
+      loops.loop(0),
+      []() -> Task<int> {
+        auto work = [] { return 2; };
+        co_return co_await run_blocking<Lane::admitted>(work);
+      }(),
+      asio::use_future);
+  while (async_counts().pools[0].waiting == kBlockingWaitingMax) std::this_thread::yield();
+  gate.opened.set_value();
+  CHECK(admitted.get() == 2);
+  while (async_counts().pools[0].running + async_counts().pools[0].waiting > 0) std::this_thread::yield();
+  CHECK(gate.held == kBlockingThreads + kBlockingWaitingMax);
+}
+
 TEST_CASE("run_blocking: works elsewhere, comes back to its loop with the value, or the exception") {
   LoopPool loops{1};
   loops.start();
   run_on(loops, []() -> Task<void> {
     const std::thread::id home = std::this_thread::get_id();
-    const std::thread::id away = co_await run_blocking([] { return std::this_thread::get_id(); });
+    const std::thread::id away = co_await run_blocking<Lane::background>([] { return std::this_thread::get_id(); });
     CHECK(away != home);
     CHECK(std::this_thread::get_id() == home);
     bool caught = false;
     try {
-      auto work = []() -> int { throw std::runtime_error("disk"); };
+      auto work = []() -> Result<int> { throw std::runtime_error("disk"); };
       co_await run_blocking(work);
     } catch (const std::runtime_error&) {
       caught = true;
@@ -93,7 +203,7 @@ TEST_CASE("run_blocking: a pool that is destroyed waits for the work that refers
           std::this_thread::yield();
           return ++count;
         };
-        co_await run_blocking(work);
+        co_await run_blocking<Lane::admitted>(work);
       }(ended));
     }
     loops.stop(0ms);

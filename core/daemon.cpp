@@ -4,8 +4,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <charconv>
 #include <csignal>
@@ -15,6 +17,7 @@
 #include <future>
 #include <iostream>
 #include <iterator>
+#include <mutex>
 #include <thread>
 
 #include "core/log.h"
@@ -63,15 +66,54 @@ Result<std::string> read_secret(const std::string& file) {
   return secret;
 }
 
+/// The blocking pools and coroutines that began again, as metrics: looked at when somebody asks.
+class PoolMetrics {
+ public:
+  explicit PoolMetrics(Metrics& metrics)
+      : begun_again_(metrics.counter("ribalta_coroutines_begun_again_total",
+                                     "Loops that ended by an exception and were begun again")) {
+    const std::array<const char*, kBlockingPools> names{"requests", "background"};
+    for (std::size_t i = 0; i < kBlockingPools; ++i) {
+      const MetricLabels labels{{"pool", names[i]}};
+      waiting_[i] = &metrics.gauge("ribalta_blocking_waiting", "Work in line for the disk and database pool", labels);
+      running_[i] = &metrics.gauge("ribalta_blocking_running", "Work that the disk and database pool does", labels);
+      refused_[i] =
+          &metrics.counter("ribalta_blocking_refused_total", "Work refused because the line was full", labels);
+    }
+  }
+  void look() {
+    const std::scoped_lock lock{mutex_};
+    const AsyncCounts now = async_counts();
+    for (std::size_t i = 0; i < kBlockingPools; ++i) {
+      waiting_[i]->set(static_cast<double>(now.pools[i].waiting));
+      running_[i]->set(static_cast<double>(now.pools[i].running));
+      refused_[i]->add(static_cast<double>(now.pools[i].refused - told_.pools[i].refused));
+    }
+    begun_again_.add(static_cast<double>(now.begun_again - told_.begun_again));
+    told_ = now;
+  }
+
+ private:
+  std::mutex mutex_;
+  AsyncCounts told_;
+  Counter& begun_again_;
+  std::array<Gauge*, kBlockingPools> waiting_{};
+  std::array<Gauge*, kBlockingPools> running_{};
+  std::array<Counter*, kBlockingPools> refused_{};
+};
+
 /// What runs beside the role: its health asked on loop 0, the loops' lag, readiness, the signal.
 class Running {
  public:
-  Running(const Role& role, Node& node) : role_(role), node_(node), signals_(node.loops->loop(0), SIGTERM, SIGINT) {}
+  Running(const Role& role, Node& node)
+      : role_(role), node_(node), signals_(node.loops->loop(0), SIGTERM, SIGINT), pools_(node.metrics) {}
 
   Result<void> start();
   /// Waits for the signal and for the drain after it.
   void wait_until_stopped() { stopped_.get_future().wait(); }
   void end();
+  /// Whether something essential was given up: why the stop was.
+  [[nodiscard]] bool failed() { return !failure().empty(); }
 
  private:
   Task<std::string> health();
@@ -80,6 +122,11 @@ class Running {
   Task<void> watch_lag(std::size_t shard);
   Task<void> tell_readiness(int descriptor);
   Task<void> wait_for_signal();
+  void fail_for(std::string_view coroutine);
+  std::string failure() {
+    const std::scoped_lock lock{failure_mutex_};
+    return failure_;
+  }
 
   const Role& role_;
   Node& node_;
@@ -87,10 +134,25 @@ class Running {
   std::unique_ptr<http::Server> server_;
   std::atomic<bool> stopping_{false};
   std::promise<void> stopped_;
+  PoolMetrics pools_;
+  std::mutex failure_mutex_;
+  std::string failure_;  ///< what essential was given up
 };
 
+/// Something essential throws again and again: nothing good comes of going on, and a fresh process may. Streams and
+/// uploads survive a restart, which is why this is the same orderly stop as a signal's.
+void Running::fail_for(std::string_view coroutine) {
+  {
+    const std::scoped_lock lock{failure_mutex_};
+    if (failure_.empty()) failure_ = std::string{coroutine} + " keeps failing: restarting";
+  }
+  // A wait that has not begun yet looks at the failure first.
+  asio::post(node_.loops->loop(0), [this] { signals_.cancel(); });
+}
+
 Task<std::string> Running::health() {
-  std::string wrong;
+  std::string wrong = failure();
+  if (!wrong.empty()) co_return wrong;
   if (stopping_) {
     wrong = "stopping";
   } else if (role_.health) {
@@ -108,6 +170,7 @@ Task<void> Running::answer_health(http::Exchange& exchange) {
 }
 
 Task<void> Running::answer_metrics(http::Exchange& exchange) {
+  pools_.look();
   std::string text = node_.metrics.text();
   http::Response response{200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, std::move(text)};
   co_await exchange.respond(std::move(response));
@@ -145,13 +208,17 @@ Task<void> Running::tell_readiness(int descriptor) {
 }
 
 Task<void> Running::wait_for_signal() {
-  const auto [error, signal] = co_await signals_.async_wait(kTuple);
+  int signal = 0;
+  if (failure().empty()) {
+    const auto [error, came] = co_await signals_.async_wait(kTuple);
+    signal = error ? 0 : came;
+  }
   // A second signal ends the process where it stands.
   boost::system::error_code ignored;
   signals_.clear(ignored);
   std::signal(SIGTERM, SIG_DFL);
   std::signal(SIGINT, SIG_DFL);
-  log_info("stopping", {{"signal", error ? 0 : signal}});
+  log_info("stopping", {{"signal", signal}, {"failure", failure()}});
   stopping_ = true;
   server_->drain();
   if (role_.drain) {
@@ -179,7 +246,9 @@ Result<void> Running::start() {
   auto server = http::Server::listen(*node_.loops, address, router.handler(), role_.limits, &node_.metrics);
   if (!server) return pass(server);
   server_ = std::move(*server);
-  for (std::size_t i = 0; i < node_.loops->size(); ++i) spawn(node_.loops->loop(i), "loop lag", watch_lag(i));
+  for (std::size_t i = 0; i < node_.loops->size(); ++i)
+    spawn_essential(node_.loops->loop(i), "loop lag", [this, i] { return watch_lag(i); });
+  on_essential_failure([this](std::string_view coroutine) { fail_for(coroutine); });
   spawn(node_.loops->loop(0), "signal", wait_for_signal());
 
   int descriptor = -1;
@@ -254,7 +323,7 @@ int daemon_main(const Role& role, int argc, char** argv) {
   running->end();
   // The store stays too: the disk pool may still be reading from it. Its lock ends with the process, and unfinished
   // files are removed at the next start.
-  return 0;
+  return running->failed() ? kExitFailed : 0;
 }
 
 }  // namespace ribalta

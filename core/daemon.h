@@ -54,8 +54,10 @@ struct Role {
 /// Reads flags (`--config FILE`, `--check`: read the configuration, say what is wrong, exit), starts the role, writes a
 /// newline to the descriptor in RIBALTA_READY_FD when /healthz would say ok (s6's readiness protocol), waits for a
 /// signal, drains.
+/// Where something essential keeps failing (core/async.h), the daemon says so at /healthz, drains, and ends with 3.
 /// @return the process's exit code: 0 stopped as asked, 1 could not start (the reason is on standard error), 2 bad
-/// usage.
+/// usage, kExitFailed.
+inline constexpr int kExitFailed = 3;
 int daemon_main(const Role& role, int argc, char** argv);
 
 }  // namespace ribalta

@@ -116,6 +116,20 @@ TEST_CASE("daemon: a role that is not well answers 503 with its reason") {
   CHECK(health.body == "ill\n");
 }
 
+TEST_CASE("daemon: what it can't do without keeps throwing: it says so, drains, and ends for its supervisor") {
+  Daemon daemon;
+  daemon.start();
+  REQUIRE(daemon.wait_ready() == "\n");
+  const std::string metrics = daemon.get("/metrics").body;
+  CHECK(metrics.find("ribalta_coroutines_begun_again_total 0") != std::string::npos);
+  CHECK(metrics.find("ribalta_blocking_waiting{pool=\"requests\"} 0") != std::string::npos);
+  CHECK(metrics.find("ribalta_blocking_refused_total{pool=\"background\"} 0") != std::string::npos);
+  CHECK(daemon.get("/break").status == 200);
+  CHECK(daemon.wait_end() == kExitFailed);
+  CHECK(daemon.errors().find("the probe's heart keeps failing: restarting") != std::string::npos);
+  CHECK(daemon.errors().find("drained") != std::string::npos);
+}
+
 TEST_CASE("daemon: a held request is answered when it stops") {
   Daemon daemon;
   daemon.start();

@@ -34,7 +34,7 @@ Result<http::Address> address_of(const std::string& configured, const Node& node
 Task<void> keep_memory(KeyMemory& memory) {
   while (true) {
     co_await sleep_for(std::chrono::seconds{1});
-    const Result<void> saved = co_await run_blocking([&memory] { return memory.save(); });
+    const Result<void> saved = co_await run_blocking<Lane::background>([&memory] { return memory.save(); });
     if (!saved) log_warning("remembered keys are not on disk", {{"reason", saved.error()}});
   }
 }
@@ -69,9 +69,10 @@ Result<void> start(Ingest& ingest, Node& node, http::Router& router) {
   const Result<void> loaded = ingest.memory->load();
   if (!loaded) log_warning("remembered keys cannot be read: beginning without", {{"reason", loaded.error()}});
   for (const RememberedKey& lost : ingest.memory->lost()) {
-    spawn(node.loops->loop(0), "report lost publisher", report_lost(*ingest.rooms, *ingest.memory, lost));
+    spawn_lasting(node.loops->loop(0), "report lost publisher",
+                  [&ingest, lost] { return report_lost(*ingest.rooms, *ingest.memory, lost); });
   }
-  spawn(node.loops->loop(0), "keep remembered keys", keep_memory(*ingest.memory));
+  spawn_essential(node.loops->loop(0), "keep remembered keys", [&ingest] { return keep_memory(*ingest.memory); });
 
   const tus::TusService::Settings uploads{folder / "uploads", ingest.config.upload_lifetime};
   ingest.uploads = std::make_unique<tus::TusService>(*ingest.rooms, *node.store, uploads, node.metrics);
@@ -89,7 +90,7 @@ Result<void> start(Ingest& ingest, Node& node, http::Router& router) {
 
 Task<void> drain(Ingest& ingest, std::chrono::milliseconds deadline) {
   co_await ingest.door->drain(deadline);
-  const Result<void> saved = co_await run_blocking([&ingest] { return ingest.memory->save(); });
+  const Result<void> saved = co_await run_blocking<Lane::background>([&ingest] { return ingest.memory->save(); });
   if (!saved) log_warning("remembered keys are not on disk", {{"reason", saved.error()}});
 }
 

@@ -128,10 +128,10 @@ Task<void> accept_connections(std::shared_ptr<ServerCore> core, std::shared_ptr<
       refuse_busy(socket);
       continue;
     }
-    ++core->count;
+    ConnectionPlace place{core};
     const asio::any_io_executor loop = core->loops[shard];
     std::string peer = peer_text(from);
-    Task<void> served = serve_connection(core, std::move(socket), shard, std::move(peer));
+    Task<void> served = serve_connection(std::move(place), std::move(socket), shard, std::move(peer));
     spawn(loop, "http connection", std::move(served));
   }
 }
@@ -186,8 +186,8 @@ Result<std::unique_ptr<Server>> Server::listen(LoopPool& loops, const Address& a
   for (std::size_t i = 0; i < loops.size(); ++i) core->loops.push_back(loops.loop(i));
   core->connections.resize(loops.size());
   if (metrics != nullptr) add_metrics(*core, *metrics);
-  Task<void> accepting = accept_connections(core, acceptor);
-  spawn(loops.loop(0), "http accept", std::move(accepting));
+  // Begun again after an exception: those who are connected go on, and who comes next finds the acceptor where it was.
+  spawn_essential(loops.loop(0), "http accept", [core, acceptor] { return accept_connections(core, acceptor); });
   return std::make_unique<ListeningServer>(std::move(core), std::move(acceptor), port);
 }
 

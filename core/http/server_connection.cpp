@@ -27,22 +27,25 @@ Fields fields_of(const beast::http::fields& from) {
 
 }  // namespace
 
-Connection::Connection(std::shared_ptr<ServerCore> core, Socket socket, std::size_t shard, std::string peer)
-    : core_(std::move(core)), stream_(std::move(socket)), shard_(shard), peer_(std::move(peer)) {
+Connection::Connection(ConnectionPlace place, Socket socket, std::size_t shard, std::string peer)
+    : place_(std::move(place)),
+      core_(place_.core()),
+      stream_(std::move(socket)),
+      shard_(shard),
+      peer_(std::move(peer)) {
   core_->connections[shard_].insert(this);
   if (core_->metrics.connections != nullptr) core_->metrics.connections->add(1);
 }
 
 Connection::~Connection() {
   core_->connections[shard_].erase(this);
-  --core_->count;
   if (core_->metrics.connections != nullptr) core_->metrics.connections->add(-1);
 }
 
-Task<void> serve_connection(std::shared_ptr<ServerCore> core, Socket socket, std::size_t shard, std::string peer) {
+Task<void> serve_connection(ConnectionPlace place, Socket socket, std::size_t shard, std::string peer) {
   // Otherwise every later await throws once a handler's branch was cancelled.
   co_await asio::this_coro::throw_if_cancelled(false);
-  Connection connection{std::move(core), std::move(socket), shard, std::move(peer)};
+  Connection connection{std::move(place), std::move(socket), shard, std::move(peer)};
   co_await connection.serve();
 }
 

@@ -34,9 +34,24 @@ struct ServerCore {
   } metrics;
 };
 
+/// One of `connections_max`, given back with it whatever happens in between.
+class ConnectionPlace {
+ public:
+  explicit ConnectionPlace(std::shared_ptr<ServerCore> core) : core_(std::move(core)) { ++core_->count; }
+  ConnectionPlace(ConnectionPlace&&) noexcept = default;
+  ConnectionPlace& operator=(ConnectionPlace&&) = delete;
+  ~ConnectionPlace() {
+    if (core_) --core_->count;
+  }
+  [[nodiscard]] const std::shared_ptr<ServerCore>& core() const { return core_; }
+
+ private:
+  std::shared_ptr<ServerCore> core_;
+};
+
 class Connection {
  public:
-  Connection(std::shared_ptr<ServerCore> core, Socket socket, std::size_t shard, std::string peer);
+  Connection(ConnectionPlace place, Socket socket, std::size_t shard, std::string peer);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -63,6 +78,7 @@ class Connection {
   Task<ErrorCode> fill(std::size_t bytes);
   void count_answer(unsigned status);
 
+  ConnectionPlace place_;
   std::shared_ptr<ServerCore> core_;
   Stream stream_;
   std::size_t shard_;
@@ -80,6 +96,6 @@ class Connection {
 };
 
 /// A coroutine that owns a connection and serves it.
-Task<void> serve_connection(std::shared_ptr<ServerCore> core, Socket socket, std::size_t shard, std::string peer);
+Task<void> serve_connection(ConnectionPlace place, Socket socket, std::size_t shard, std::string peer);
 
 }  // namespace ribalta::http

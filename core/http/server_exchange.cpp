@@ -205,10 +205,13 @@ Task<Exchange::Woken> ServerExchange::until_gone_or(Event& event, std::uint64_t 
       std::chrono::steady_clock::now() + std::min<std::chrono::milliseconds>(limit, std::chrono::hours{24});
   if (client_gone()) co_return Woken::gone;
   Interrupt readable;
-  connection_.watch_->interrupt = &readable;
-  watch_client();
-  bool woken = co_await event.wait(seen, limit, readable);
-  connection_.watch_->interrupt = nullptr;
+  bool woken = false;
+  {
+    connection_.watch_->interrupt = &readable;
+    const AtEnd unset{[watch = connection_.watch_] { watch->interrupt = nullptr; }};  // it may outlast this wait
+    watch_client();
+    woken = co_await event.wait(seen, limit, readable);
+  }
   if (client_gone()) co_return Woken::gone;
   if (!woken && readable.is_set()) {
     // The next request is already there, so that nothing short of reading it would show that the client left.

@@ -58,9 +58,11 @@ class ClientConnection : public Reconnecting {
     auto held = std::make_unique<std::shared_ptr<Waiting>>(waiting);
     if (!link->send(arguments, on_reply, held.get())) co_return fail(Code::unavailable, "redis: not connected");
     [[maybe_unused]] const auto* taken = held.release();  // on_reply has it now
-    ++waiting_;
-    co_await waiting->timer.async_wait(kTuple);
-    --waiting_;
+    {
+      ++waiting_;
+      const AtEnd counted{[this] { --waiting_; }};
+      co_await waiting->timer.async_wait(kTuple);
+    }
     if (waiting->reply) co_return std::move(*waiting->reply);
     if (std::chrono::steady_clock::now() < waiting->timer.expiry()) {
       co_return fail(Code::closed, "redis: the caller no longer waits");  // its reply finds nobody, in its turn

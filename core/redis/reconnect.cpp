@@ -13,8 +13,8 @@ Reconnecting::Reconnecting(asio::any_io_executor loop, std::string address)
     : loop_(std::move(loop)), address_(std::move(address)), changed_(std::make_shared<Event>(loop_)) {}
 
 void Reconnecting::start() {
-  Task<void> running = run(shared_from_this());
-  spawn(loop_, "redis connection", std::move(running));
+  // Begun again after an exception, also one of a callback: the next connection tells everybody anew.
+  spawn_essential(loop_, "redis connection", [self = shared_from_this()] { return run(self); });
 }
 
 void Reconnecting::close() {
@@ -29,6 +29,7 @@ void Reconnecting::drop(const std::shared_ptr<Link>& link) {
 }
 
 Task<void> Reconnecting::run(std::shared_ptr<Reconnecting> self) {
+  if (self->link_) self->link_->drop();  // of a run that ended by an exception
   std::chrono::milliseconds pause = kReconnectFirst;
   while (!self->closed_) {
     const bool stood = co_await self->hold_one();

@@ -10,6 +10,7 @@
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <future>
+#include <stdexcept>
 
 #include "core/http/http.h"
 #include "core/testing/run.h"
@@ -184,6 +185,24 @@ TEST_CASE("redis: a restart is noticed, waiting commands are told, and the conne
   set.wait_connected();
   CHECK(set.command({"PING"}).value().text == "PONG");
   CHECK(set.connections == 2);
+}
+
+TEST_CASE("redis: a callback that throws costs its connection, and the next one is made and told all the same") {
+  Set set;
+  std::atomic<int> told{0};
+  run_on(set.loops, [](Set& s, std::atomic<int>& count) -> Task<void> {
+    // Posted once for the connection that stands; then called by the coroutine that keeps it.
+    s.client->on_connected([&count] {
+      if (++count == 2) throw std::runtime_error("a bug");
+    });
+    co_return;
+  }(set, told));
+  set.server.stop();
+  set.server.start();
+  run_on(set.loops, [](Set& s, std::atomic<int>& count) -> Task<void> {
+    while (count < 3 || !s.client->connected()) co_await sleep_for(5ms);
+  }(set, told));
+  CHECK(set.command({"PING"}).value().text == "PONG");
 }
 
 TEST_CASE("redis: a reply of the limit is read, a longer one is an error, and a huge one never fills the memory") {

@@ -1,5 +1,6 @@
 // A daemon with as little of a role as can be, for daemon_test.
 #include <memory>
+#include <stdexcept>
 
 #include "core/daemon.h"
 #include "core/log.h"
@@ -30,6 +31,11 @@ Task<void> hold(Probe& probe, http::Exchange& exchange) {
   co_await exchange.respond(http::Response::text(503, "stopping"));
 }
 
+Task<void> fail_always() {
+  throw std::runtime_error("a bug");
+  co_return;
+}
+
 Task<void> drain(Probe& probe) {
   probe.ill = true;
   log_info("drained");
@@ -45,7 +51,11 @@ int main(int argc, char** argv) {
   role.read_config = [&probe](ConfigReader& reader) {
     reader.section("probe").text("colour", probe.colour, "nothing");
   };
-  role.start = [&probe](Node&, http::Router& router) -> Result<void> {
+  role.start = [&probe](Node& node, http::Router& router) -> Result<void> {
+    router.add("GET", "/break", [&node](http::Exchange& exchange, const http::Router::Parameters&) {
+      spawn_essential(node.loops->loop(0), "the probe's heart", fail_always);
+      return say(exchange, "");
+    });
     router.add("GET", "/hello",
                [](http::Exchange& exchange, const http::Router::Parameters&) { return say(exchange, "hello"); });
     router.add("GET", "/fall-ill", [&probe](http::Exchange& exchange, const http::Router::Parameters&) {

@@ -102,11 +102,17 @@ Task<void> Publisher::start() {
   timeline_.emplace(base_ms);
   video_.emplace(heads[0].decode_time);
   audio_.emplace(heads[1].decode_time, heads[1].timescale);
-  spawn(loop_, "write video", write_track(shared_from_this(), TrackSide::video));
-  spawn(loop_, "write audio", write_track(shared_from_this(), TrackSide::audio));
-  spawn(loop_, "watch durable", watch_durable(shared_from_this()));
-  spawn(loop_, "report source", report_source(shared_from_this()));
-  spawn(loop_, "heartbeats", heartbeats(shared_from_this()));
+  // All of these begin again after an exception: what they go on from is here, or the packager says it.
+  const std::shared_ptr<Publisher> self = shared_from_this();
+  spawn_lasting(loop_, "write video", [self, again = false]() mutable {
+    return write_track(self, TrackSide::video, std::exchange(again, true));
+  });
+  spawn_lasting(loop_, "write audio", [self, again = false]() mutable {
+    return write_track(self, TrackSide::audio, std::exchange(again, true));
+  });
+  spawn_lasting(loop_, "watch durable", [self] { return watch_durable(self); });
+  spawn_lasting(loop_, "report source", [self] { return report_source(self); });
+  spawn_lasting(loop_, "heartbeats", [self] { return heartbeats(self); });
 }
 
 Result<void> Publisher::on_media(const rtmp::MediaMessage& message) {
@@ -213,9 +219,9 @@ void Publisher::ask_to_end(std::string sentence) {
 }
 
 /// Writes one track until the publish is over and everything is written, over as many connections as it takes.
-Task<void> Publisher::write_track(std::shared_ptr<Publisher> self, TrackSide side) {
+/// @param resume  the packager has to be asked where it stands.
+Task<void> Publisher::write_track(std::shared_ptr<Publisher> self, TrackSide side, bool resume) {
   std::uint64_t next = 0;
-  bool resume = false;  // the packager has to be asked where it stands
   BackOff back_off{kRetryFirst, kRetryMost};
   std::optional<std::chrono::steady_clock::time_point> give_up_at;
   while (!self->given_up_) {

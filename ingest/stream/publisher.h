@@ -74,7 +74,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   void count();
 
   // Coroutines; each is handed a reference that keeps the publisher alive.
-  static Task<void> write_track(std::shared_ptr<Publisher> self, TrackSide side);
+  static Task<void> write_track(std::shared_ptr<Publisher> self, TrackSide side, bool resume);
   Task<bool> write_once(TrackSide side, std::uint64_t& next, bool& resume);
   Task<bool> write_ring(http::Upload& upload, TrackSide side, std::uint64_t& next);
   bool answered(TrackSide side, const std::optional<http::Response>& answer);

@@ -154,7 +154,7 @@ Task<void> TusService::create(http::Exchange& exchange) {
                       .filename = std::move(filename),
                       .metadata = std::string{fields.get("Upload-Metadata")},
                       .created_unix_ms = to_unix_ms(wall_now())};
-  const Result<void> created = co_await run_blocking([this, &record] { return store_.create(record); });
+  const Result<void> created = co_await run_blocking<Lane::admitted>([this, &record] { return store_.create(record); });
   if (!created) {
     failed_.add();
     log_error("an upload cannot begin", {{"upload", record.upload}, {"reason", created.error()}});
@@ -181,7 +181,7 @@ Task<std::expected<UploadRecord, http::Response>> TusService::admit(const http::
   Credentials credentials = credentials_of(request);
   const auto allowed = co_await access_.check(std::move(credentials), upload);
   if (!allowed) co_return std::unexpected{stamped(allowed.error())};
-  Result<UploadRecord> record = co_await run_blocking([this, upload] { return store_.load(upload); });
+  Result<UploadRecord> record = co_await run_blocking<Lane::admitted>([this, upload] { return store_.load(upload); });
   if (!record) co_return std::unexpected{refusal_of(record.error())};
   if (record->state == UploadState::ended)
     co_return std::unexpected{refusal(410, "gone", "This upload was ended or has expired.")};
@@ -201,7 +201,8 @@ Task<void> TusService::head(http::Exchange& exchange, UploadId upload) {
 
 /// A full offset means "done" to clients: it is said only once the file is durable. Until then one byte is missing.
 Task<http::Response> TusService::state_of(http::Exchange& exchange, UploadId upload, UploadRecord& record) {
-  Result<std::int64_t> offset = co_await run_blocking([this, &record] { return store_.offset(record); });
+  Result<std::int64_t> offset =
+      co_await run_blocking<Lane::admitted>([this, &record] { return store_.offset(record); });
   if (!offset) co_return refusal_of(offset.error());
   if (*offset == record.bytes && record.state == UploadState::receiving) {
     const std::unique_ptr<UploadLock> lock = co_await locks_.lock(upload, exchange);
@@ -243,7 +244,8 @@ Task<void> TusService::patch(http::Exchange& exchange, UploadId upload) {
       if (!record) {
         response = std::move(record.error());
       } else {
-        const Result<std::int64_t> offset = co_await run_blocking([this, &record] { return store_.offset(*record); });
+        const Result<std::int64_t> offset =
+            co_await run_blocking<Lane::admitted>([this, &record] { return store_.offset(*record); });
         if (!offset) {
           response = refusal_of(offset.error());
         } else if (*offset != *wanted) {
@@ -266,7 +268,7 @@ Task<http::Response> TusService::receive(http::Exchange& exchange, UploadRecord&
   if (checksum && record.state == UploadState::receiving) {
     hasher.emplace(checksum->kind);
     record.unchecked_from = offset;
-    const Result<void> noted = co_await run_blocking([this, &record] { return store_.save(record); });
+    const Result<void> noted = co_await run_blocking<Lane::admitted>([this, &record] { return store_.save(record); });
     if (!noted) co_return refusal_of(noted.error());
   }
   const Result<std::int64_t> written =
@@ -275,7 +277,7 @@ Task<http::Response> TusService::receive(http::Exchange& exchange, UploadRecord&
   if (hasher) {
     matches = written.has_value() && hasher->finish() == checksum->digest;
     if (!matches) {
-      const Result<void> cut = co_await run_blocking([this, upload, offset]() -> Result<void> {
+      const Result<void> cut = co_await run_blocking<Lane::admitted>([this, upload, offset]() -> Result<void> {
         Result<UploadFile> file = store_.open(upload);
         if (!file) return pass(file);
         return file->truncate(offset);
@@ -283,7 +285,7 @@ Task<http::Response> TusService::receive(http::Exchange& exchange, UploadRecord&
       if (!cut) co_return refusal_of(cut.error());
     }
     record.unchecked_from.reset();
-    const Result<void> noted = co_await run_blocking([this, &record] { return store_.save(record); });
+    const Result<void> noted = co_await run_blocking<Lane::admitted>([this, &record] { return store_.save(record); });
     if (!noted) co_return refusal_of(noted.error());
   }
   if (!written) {
@@ -327,11 +329,12 @@ Task<Result<std::int64_t>> TusService::write_body(http::Exchange& exchange, Uplo
     if (lock.taken_over()) co_return fail(Code::closed, "another connection goes on with this upload");
     if (!gathered.empty() && (last || ended || gathered.size() >= kWriteBytes)) {
       if (!file) {
-        Result<UploadFile> opened = co_await run_blocking([this, upload] { return store_.open(upload); });
+        Result<UploadFile> opened =
+            co_await run_blocking<Lane::admitted>([this, upload] { return store_.open(upload); });
         if (!opened) co_return pass(opened);
         file.emplace(std::move(*opened));
       }
-      const Result<void> written = co_await run_blocking([&] { return file->write(offset, gathered); });
+      const Result<void> written = co_await run_blocking<Lane::admitted>([&] { return file->write(offset, gathered); });
       if (!written) co_return pass(written);
       bytes_.add(static_cast<double>(gathered.size()));
       offset += static_cast<std::int64_t>(gathered.size());
@@ -344,7 +347,7 @@ Task<Result<std::int64_t>> TusService::write_body(http::Exchange& exchange, Uplo
 
 /// Makes the whole file durable in the object store, then tells the control plane in the background.
 Task<Result<void>> TusService::finish(UploadRecord& record) {
-  const Result<void> stored = co_await run_blocking([this, &record] { return store_.store(record); });
+  const Result<void> stored = co_await run_blocking<Lane::admitted>([this, &record] { return store_.store(record); });
   if (!stored) {
     failed_.add();
     log_error("a whole upload cannot be stored", {{"upload", record.upload}, {"reason", stored.error()}});
@@ -379,11 +382,11 @@ Task<void> TusService::tell(asio::any_io_executor, UploadRecord record) {
   }
   const UploadId upload = UploadId::parse(record.upload).value();
   if (!finished) {
-    co_await run_blocking_void([this, upload] { store_.forget(upload); });
+    co_await run_blocking<Lane::background>([this, upload] { store_.forget(upload); });
     co_return;
   }
   record.state = UploadState::finished;
-  const Result<void> noted = co_await run_blocking([this, &record] { return store_.save(record); });
+  const Result<void> noted = co_await run_blocking<Lane::admitted>([this, &record] { return store_.save(record); });
   if (!noted) log_warning("an upload will be told of again", {{"upload", record.upload}, {"reason", noted.error()}});
 }
 
@@ -399,7 +402,8 @@ Task<void> TusService::terminate(http::Exchange& exchange, UploadId upload) {
     if (!lock) {
       response = refusal(423, "locked", "This upload is being written by another connection.");
     } else {
-      const Result<void> ended = co_await run_blocking([this, &record] { return store_.end(*record, "terminated"); });
+      const Result<void> ended =
+          co_await run_blocking<Lane::admitted>([this, &record] { return store_.end(*record, "terminated"); });
       response = ended ? answer(204) : refusal_of(ended.error());
       if (ended) spawn(exchange.loop(), "tell of an upload", tell(exchange.loop(), *record));
     }
@@ -427,7 +431,7 @@ Task<void> TusService::resume(UploadRecord record) {
   if (record.state == UploadState::stored || record.state == UploadState::ended) co_return co_await tell(loop, record);
   if (record.state != UploadState::receiving) co_return;
   if (record.unchecked_from) {
-    const Result<void> cut = co_await run_blocking([this, &record]() -> Result<void> {
+    const Result<void> cut = co_await run_blocking<Lane::admitted>([this, &record]() -> Result<void> {
       Result<UploadFile> file = store_.open(UploadId::parse(record.upload).value());
       if (!file) return pass(file);
       const Result<void> shortened = file->truncate(*record.unchecked_from);
@@ -438,7 +442,8 @@ Task<void> TusService::resume(UploadRecord record) {
     if (!cut)
       log_warning("an upload's unchecked bytes stay hidden", {{"upload", record.upload}, {"reason", cut.error()}});
   }
-  const Result<std::int64_t> offset = co_await run_blocking([this, &record] { return store_.offset(record); });
+  const Result<std::int64_t> offset =
+      co_await run_blocking<Lane::admitted>([this, &record] { return store_.offset(record); });
   if (!offset || *offset != record.bytes) co_return;
   const Result<void> stored = co_await finish(record);
   if (!stored) log_warning("a whole upload waits to be stored", {{"upload", record.upload}});
@@ -452,18 +457,20 @@ Task<void> TusService::sweep(TusService& self, asio::any_io_executor loop) {
 }
 
 Task<void> TusService::sweep_once(asio::any_io_executor loop) {
-  const std::vector<UploadId> uploads = co_await run_blocking([this] { return store_.all(); });
+  const std::vector<UploadId> uploads = co_await run_blocking<Lane::admitted>([this] { return store_.all(); });
   for (const UploadId upload : uploads) {
     if (locks_.locked(upload)) continue;
     const std::int64_t oldest = to_unix_ms(wall_now()) - settings_.lifetime.count();
-    const std::int64_t touched = co_await run_blocking([this, upload] { return store_.touched_unix_ms(upload); });
+    const std::int64_t touched =
+        co_await run_blocking<Lane::admitted>([this, upload] { return store_.touched_unix_ms(upload); });
     if (touched == 0 || touched > oldest) continue;
-    Result<UploadRecord> record = co_await run_blocking([this, upload] { return store_.load(upload); });
+    Result<UploadRecord> record = co_await run_blocking<Lane::admitted>([this, upload] { return store_.load(upload); });
     if (!record) continue;
     if (record->state == UploadState::finished) {
-      co_await run_blocking_void([this, upload] { store_.forget(upload); });
+      co_await run_blocking<Lane::background>([this, upload] { store_.forget(upload); });
     } else if (record->state == UploadState::receiving) {
-      const Result<void> ended = co_await run_blocking([this, &record] { return store_.end(*record, "expired"); });
+      const Result<void> ended =
+          co_await run_blocking<Lane::admitted>([this, &record] { return store_.end(*record, "expired"); });
       if (!ended) continue;
       log_info("upload expired", {{"upload", record->upload}, {"video", record->video}});
       spawn(loop, "tell of an upload", tell(loop, *record));

@@ -75,11 +75,13 @@ struct PutConnection {
 };
 
 Task<void> answer_from_outside(std::shared_ptr<PutConnection> connection, Error why) {
+  const AtEnd said{[connection] {  // the handler waits for it
+    connection->answering = false;
+    connection->answered.notify_all();
+  }};
   Response response = answer_of(why);
   const Result<void> sent = co_await connection->exchange->respond(std::move(response));
   if (!sent) connection->exchange->cut();
-  connection->answering = false;
-  connection->answered.notify_all();
 }
 
 std::function<void(const Error&)> cut_from_outside(const std::shared_ptr<PutConnection>& connection) {
@@ -128,6 +130,7 @@ Task<void> put_track(Exchange& exchange, Hub& hub, TrackPath path) {
   }
   const bool source = exchange.head().fields.get("Ribalta-Source") == "1";
   const auto connection = std::make_shared<PutConnection>(exchange);
+  const AtEnd gone{[connection] { connection->exchange = nullptr; }};
   struct Begun {
     std::shared_ptr<LiveStream> stream;
     std::shared_ptr<Writer> writer;
@@ -142,12 +145,16 @@ Task<void> put_track(Exchange& exchange, Hub& hub, TrackPath path) {
   const Result<Begun> begun = co_await run_on(hub.loop_of(path.stream), std::move(begin));
   Result<void> taken;
   if (begun) {
-    taken = co_await take_body(exchange, begun->stream, begun->writer);
-    auto end = [&begun] {
-      begun->stream->end_put(begun->writer);
-      return true;
-    };
-    co_await run_on(begun->stream->loop(), std::move(end));
+    // Posted, not awaited: it is said also where the body's end is an exception, or the connection's is a cut.
+    const AtEnd over{[stream = begun->stream, writer = begun->writer] {
+      asio::post(stream->loop(), [stream, writer] { stream->end_put(writer); });
+    }};
+    try {
+      taken = co_await take_body(exchange, begun->stream, begun->writer);
+    } catch (const std::exception& exception) {
+      log_error("a track's body ended by an exception", {{"track", path.track}, {"what", exception.what()}});
+      taken = fail(Code::internal, "something went wrong on our side");
+    }
   } else {
     taken = pass(begun);
   }
@@ -164,7 +171,6 @@ Task<void> put_track(Exchange& exchange, Hub& hub, TrackPath path) {
     const std::uint64_t seen = connection->answered.version();
     co_await connection->answered.wait(seen, std::chrono::seconds{1});
   }
-  connection->exchange = nullptr;
 }
 
 struct HeadAnswer {

@@ -52,7 +52,10 @@ Result<void> Hub::restore_stream(const std::string& key) {
 
 void Hub::start() {
   if (node_.redis) node_.redis->on_connected([this] { redis_connections_.fetch_add(1); });
-  for (std::size_t i = 0; i < shards_.size(); ++i) spawn(shards_[i]->loop, "packager housekeeping", housekeeping(i));
+  // Begun again after an exception: the streams are the shard's.
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    spawn_essential(shards_[i]->loop, "packager housekeeping", [this, i] { return housekeeping(i); });
+  }
 }
 
 Task<void> Hub::housekeeping(std::size_t index) {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,11 @@ class MemoryStore : public ObjectStore {
     const std::scoped_lock lock{mutex_};
     failure_ = std::move(error);
   }
+  /// So many of the next writes throw.
+  void throw_on_put(int times) {
+    const std::scoped_lock lock{mutex_};
+    throws_ = times;
+  }
   [[nodiscard]] std::size_t writes() const {
     const std::scoped_lock lock{mutex_};
     return writes_;
@@ -44,6 +50,10 @@ class MemoryStore : public ObjectStore {
     const std::scoped_lock lock{mutex_};
     REQUIRE(is_key(key));
     ++writes_;
+    if (throws_ > 0) {
+      --throws_;
+      throw std::runtime_error("the store, says the test");
+    }
     if (failure_) return std::unexpected<Error>{*failure_};
     objects_[std::string{key}] = Bytes{bytes.begin(), bytes.end()};
     return {};
@@ -86,6 +96,7 @@ class MemoryStore : public ObjectStore {
   std::map<std::string, Bytes> objects_;
   std::optional<Error> failure_;
   std::size_t writes_ = 0;
+  int throws_ = 0;
 };
 
 /// Hands one store on to a Node without giving it away.

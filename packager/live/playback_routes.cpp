@@ -163,6 +163,7 @@ Task<void> get_object(Exchange& exchange, Hub& hub, StreamId id, std::string tra
       log_warning("live segment is not read", {{"stream", id.view()}, {"error", bytes.error()}});
       Response later = Response::error(503, "unavailable", "the object store does not answer");
       later.fields.set("Cache-Control", "no-store");
+      later.fields.set("Retry-After", "1");
       co_await exchange.respond(std::move(later));
       co_return;
     }

@@ -24,7 +24,10 @@ LiveStream::LiveStream(StreamId id, const asio::any_io_executor& loop, LiveConte
       work_(loop),
       announcement_(loop) {}
 
-void LiveStream::start() { spawn(loop_, "packager store passes", store_passes(shared_from_this())); }
+/// Begun again after an exception: what was not stored is still marked so, and the live would stand still without it.
+void LiveStream::start() {
+  spawn_lasting(loop_, "packager store passes", [self = shared_from_this()] { return store_passes(self); });
+}
 
 LiveStream::TrackState* LiveStream::find(std::string_view track) {
   const auto found = tracks_.find(track);

@@ -45,9 +45,16 @@ Task<void> LiveStream::store_passes(std::shared_ptr<LiveStream> stream) {
       run_store_job(*store, *job);
       return true;
     };
-    stream->storing_ = true;
-    co_await run_blocking(std::move(work));
-    stream->storing_ = false;
+    bool stored = false;
+    {
+      stream->storing_ = true;
+      const AtEnd over{[&stream, &stored] {
+        stream->storing_ = false;
+        if (!stored) stream->dirty_ = true;  // it threw: the whole pass is due again
+      }};
+      co_await run_blocking<Lane::background>(std::move(work));
+      stored = true;
+    }
     if (stream->removed_) break;
     stream->after_job(*job, ready, ending);
     if (job->error) co_await sleep_for(kStoreRetry);  // what could not be stored is due at once: not in a tight loop
@@ -173,7 +180,7 @@ Task<void> LiveStream::remove() {
   std::string prefix = "live/" + id_.text() + "/";
   auto work = [store, prefix] { return store->remove_all(prefix); };
   while (storing_) co_await sleep_for(kRemovalPoll);  // a pass on its way would bring objects back
-  const Result<void> removed = co_await run_blocking(std::move(work));
+  const Result<void> removed = co_await run_blocking<Lane::background>(std::move(work));
   if (!removed) log_warning("objects of a stream stay behind", {{"stream", id_.view()}, {"error", removed.error()}});
 }
 

@@ -39,6 +39,17 @@ http::Response refusal(std::string_view video, unsigned status, std::string_view
   return response;
 }
 
+/// What can't be read: 503 where the disk's line is full and a moment helps, else our trouble, and a line in the log.
+http::Response unreadable(std::string_view video, const std::string& what, const Error& error) {
+  if (error.code == Code::unavailable) {
+    http::Response later = refusal(video, 503, "unavailable", "Too many are watching at the moment.");
+    later.fields.set("Retry-After", "1");
+    return later;
+  }
+  log_error("video cannot be read", {{"what", what}, {"error", error}});
+  return refusal(video, 500, "internal", "The " + what + " cannot be read.");
+}
+
 http::Response not_found(std::string_view video) { return refusal(video, 404, "not_found", "There is nothing here."); }
 
 /// `{n}.m4s`, n from 1, in the one spelling that playlists use. @return the segment's position from 0.
@@ -95,6 +106,7 @@ Task<VodService::Asset> VodService::open_for(http::Exchange& exchange, std::stri
   if (!access) {
     log_warning("access of a video is not known", {{"video", video}, {"error", access.error()}});
     refused = refusal(video, 503, "unavailable", "The video cannot be played at the moment.");
+    refused.fields.set("Retry-After", "1");
   } else if (*access == Access::gone) {
     refused = refusal(video, 410, "gone", "This video is no longer here.");
   } else if (*access == Access::token && exchange.head().fields.get(kAuthorisedField) != "1") {
@@ -111,6 +123,8 @@ Task<VodService::Asset> VodService::open_for(http::Exchange& exchange, std::stri
     }
     if (loaded.error().code == Code::not_found) {
       refused = not_found(video);
+    } else if (loaded.error().code == Code::unavailable) {
+      refused = unreadable(video, "video", loaded.error());
     } else {
       assets_broken_.add();
       log_error("video cannot be played", {{"video", video}, {"version", version}, {"error", loaded.error()}});
@@ -168,8 +182,7 @@ Task<void> VodService::send_poster(http::Exchange& exchange, Asset asset) {
   } else if (poster.error().code == Code::not_found) {
     response = not_found(asset->video);
   } else {
-    log_error("poster cannot be read", {{"video", asset->video}, {"error", poster.error()}});
-    response = refusal(asset->video, 500, "internal", "The poster cannot be read.");
+    response = unreadable(asset->video, "poster", poster.error());
   }
   co_await exchange.respond(std::move(response));
 }
@@ -184,13 +197,10 @@ Task<void> VodService::send_segment(http::Exchange& exchange, Asset asset, std::
     return std::shared_ptr<const ObjectReader>{std::move(*opened)};
   });
   if (!reader) {
-    http::Response response = refusal(asset->video, 500, "internal", "The segment cannot be read.");
-    if (reader.error().code == Code::not_found) {  // removed since the asset was read
-      forget(asset->video);
-      response = not_found(asset->video);
-    } else {
-      log_error("segment cannot be read", {{"key", key}, {"error", reader.error()}});
-    }
+    const bool removed = reader.error().code == Code::not_found;  // since the asset was read
+    if (removed) forget(asset->video);
+    http::Response response =
+        removed ? not_found(asset->video) : unreadable(asset->video, "segment", reader.error().in(key).error());
     co_await exchange.respond(std::move(response));
     co_return;
   }
@@ -202,11 +212,10 @@ Task<void> VodService::send_segment(http::Exchange& exchange, Asset asset, std::
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, segment.bytes - sent));
     const ObjectReader* file = reader->get();
     const std::uint64_t at = segment.offset + sent;
-    const auto piece = co_await run_blocking([file, at, size] { return file->read(at, size); });
+    const auto piece = co_await run_blocking<Lane::admitted>([file, at, size] { return file->read(at, size); });
     if (!piece) {
-      log_error("segment cannot be read", {{"key", key}, {"error", piece.error()}});
+      http::Response response = unreadable(asset->video, "segment", piece.error().in(key).error());
       if (started) co_return;  // cut, so that nobody takes it for whole
-      http::Response response = refusal(asset->video, 500, "internal", "The segment cannot be read.");
       co_await exchange.respond(std::move(response));
       co_return;
     }
@@ -250,7 +259,8 @@ Task<void> VodService::put_access(http::Exchange& exchange, std::string video) {
     } else {
       ObjectStore* store = &store_;
       const Access wanted = *access;
-      const auto stored = co_await run_blocking([store, video, wanted] { return store_access(*store, video, wanted); });
+      const auto stored = co_await run_blocking<Lane::background>(
+          [store, video, wanted] { return store_access(*store, video, wanted); });
       // A reader that asked just before may still put the old value back, dated at its asking: kAccessAgeMax holds.
       forget(video);
       response = stored ? http::Response::json(200, write_access(wanted)) : http::Response::of(stored.error());
@@ -267,7 +277,8 @@ Task<void> VodService::remove(http::Exchange& exchange, std::string video) {
       response = http::Response::error(404, "not_found", "Not the id of a video.");
     } else {
       ObjectStore* store = &store_;
-      const auto removed = co_await run_blocking([store, video] { return remove_video(*store, video); });
+      const auto removed =
+          co_await run_blocking<Lane::background>([store, video] { return remove_video(*store, video); });
       forget(video);
       response = removed ? http::Response::json(200, "{}") : http::Response::of(removed.error());
       if (!removed) log_error("video was not removed", {{"video", video}, {"error", removed.error()}});

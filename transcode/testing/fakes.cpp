@@ -2,9 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <stdexcept>
 #include <utility>
 
 #include "core/json.h"
+#include "core/testing/passing_store.h"
 #include "transcode/testing/media_files.h"
 
 namespace ribalta::transcode::testing {
@@ -29,6 +31,19 @@ std::filesystem::path fresh_folder() {
 
 }  // namespace
 
+class Farm::Touchy : public ribalta::testing::PassingStore {
+ public:
+  Touchy(std::unique_ptr<ObjectStore> store, std::atomic<bool>& throws)
+      : PassingStore(std::move(store)), throws_(throws) {}
+  Result<void> remove_all(std::string_view prefix) override {
+    if (throws_.exchange(false)) throw std::runtime_error("the store, says the test");
+    return PassingStore::remove_all(prefix);
+  }
+
+ private:
+  std::atomic<bool>& throws_;
+};
+
 Farm::Farm(const TranscodeConfig& config) {
   const std::filesystem::path folder = fresh_folder();
   node_.role = "transcode";
@@ -36,7 +51,7 @@ Farm::Farm(const TranscodeConfig& config) {
   node_.config.data = folder;
   node_.config.run = folder / "run";
   node_.loops = std::make_unique<LoopPool>(1);
-  node_.store = open_folder_store(folder / "store").value();
+  node_.store = std::make_unique<Touchy>(open_folder_store(folder / "store").value(), throw_on_remove_);
 
   control_.add("POST", "/internal/v1/jobs/lease",
                [this](http::Exchange& exchange, const http::Router::Parameters&) { return lease(exchange); });

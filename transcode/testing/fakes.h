@@ -1,6 +1,7 @@
 // A control plane and a packager that only remember and answer what a test tells them, on sockets of a worker's node.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -56,13 +57,17 @@ class Farm {
   /// All that was put to a track, of the whole and the cut bodies together.
   [[nodiscard]] std::vector<Bytes> bodies_of(const std::string& track);
   [[nodiscard]] ObjectStore& store() { return *node_.store; }
+  /// The store throws the next time that something is to be removed.
+  void throw_on_remove() { throw_on_remove_ = true; }
 
  private:
+  class Touchy;
   Task<void> lease(http::Exchange& exchange);
   Task<void> about_job(http::Exchange& exchange, std::string job, std::string verb);
   Task<void> get_track(http::Exchange& exchange, std::string track);
   Task<void> put_track(http::Exchange& exchange, std::string track);
 
+  std::atomic<bool> throw_on_remove_{false};
   Node node_;
   http::Router control_;
   http::Router packager_;

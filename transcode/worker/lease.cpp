@@ -11,10 +11,18 @@ constexpr int kTellsWhileDraining = 2;
 
 Task<void> keep_lease(std::shared_ptr<Lease> lease, ControlClient& control, JobId job, std::int64_t epoch,
                       std::string stage) {
+  // Without heartbeats the lease is somebody else's soon: work on it ends rather than being done for nothing.
+  bool orderly = false;
+  const AtEnd over{[&lease, &orderly] {
+    if (orderly) return;
+    lease->lost = true;
+    lease->stop = true;
+    lease->changed.notify_all();
+  }};
   while (!lease->done && !lease->lost) {
     const std::uint64_t seen = lease->changed.version();
     const LeaseState state = co_await control.heartbeat(job, epoch, lease->progress, stage);
-    if (lease->done) co_return;
+    if (lease->done) break;
     if (state == LeaseState::lost) lease->lost = true;
     if (state == LeaseState::cancelled) lease->cancelled = true;
     if (lease->lost || lease->cancelled) {
@@ -22,10 +30,11 @@ Task<void> keep_lease(std::shared_ptr<Lease> lease, ControlClient& control, JobI
                {{"job", job.view()}, {"epoch", epoch}, {"why", lease->lost ? "lease lost" : "cancelled"}});
       lease->stop = true;
       lease->changed.notify_all();
-      co_return;
+      break;
     }
     co_await lease->changed.wait(seen, kHeartbeatEvery);
   }
+  orderly = true;
 }
 
 Task<LeaseState> tell_complete(std::shared_ptr<Lease> lease, ControlClient& control, JobId job, std::int64_t epoch,

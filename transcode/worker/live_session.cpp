@@ -310,17 +310,26 @@ Task<LiveEnd> LiveSession::run() {
     end(LiveEnd::broken, started.error().message);
     co_return LiveEnd::broken;
   }
-  // Each keeps this object alive, and is counted until it ends.
+  // Each keeps this object alive, and is counted until it ends; one that throws ends this try, and the next goes on
+  // from what is durable.
   const auto go = [](std::shared_ptr<LiveSession> self, std::string name, Task<void> task) {
-    ++self->tasks_;
-    const auto counted = [](std::shared_ptr<LiveSession> mine, Task<void> inner) -> Task<void> {
-      co_await std::move(inner);
-      --mine->tasks_;
-      mine->changed_.notify_all();
+    const auto counted = [](std::shared_ptr<LiveSession> mine, std::string what, Task<void> inner) -> Task<void> {
+      const AtEnd over{[&mine] {
+        --mine->tasks_;
+        mine->changed_.notify_all();
+      }};
+      try {
+        co_await std::move(inner);
+      } catch (const std::exception& exception) {
+        log_error("coroutine ended by an exception", {{"coroutine", what}, {"what", exception.what()}});
+        mine->end(LiveEnd::broken, what + ": " + exception.what());
+      }
     };
-    spawn(self->loop_, name, counted(self, std::move(task)));
+    ++self->tasks_;
+    spawn(self->loop_, name, counted(self, name, std::move(task)));
   };
   const std::shared_ptr<LiveSession> self = shared_from_this();
+  const AtEnd over{[this] { end(LiveEnd::broken, "given up"); }};  // nothing, where it has ended
   sources_ = (task_.source_video.empty() ? 0 : 1) + (task_.source_audio.empty() ? 0 : 1);
   go(self, "live child in", write_child());
   go(self, "live child out", read_child());

@@ -151,6 +151,11 @@ Task<void> run_vod_job(WorkerContext& context, Job job, std::shared_ptr<Lease> l
       lease->changed.notify_all();
     });
   }};
+  const AtEnd joined{[&thread, &lease] {  // where waiting for it threw
+    if (!thread.joinable()) return;
+    lease->stop = true;
+    thread.join();
+  }};
   while (!finished->outcome) {
     const std::uint64_t seen = lease->changed.version();
     if (finished->outcome) break;
@@ -175,7 +180,8 @@ Task<void> run_vod_job(WorkerContext& context, Job job, std::shared_ptr<Lease> l
   if (outcome.result && (state == LeaseState::lost || !wanted)) {
     const std::string prefix = "vod/" + job.video->text() + "/" + *job.version + "/";
     ObjectStore& store = *context.node.store;
-    const Result<void> removed = co_await run_blocking([&store, prefix] { return store.remove_all(prefix); });
+    const Result<void> removed =
+        co_await run_blocking<Lane::background>([&store, prefix] { return store.remove_all(prefix); });
     if (!removed) log_error("a result that nobody wanted stays", {{"key", prefix}, {"error", removed.error()}});
   }
 }

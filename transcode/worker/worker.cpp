@@ -38,8 +38,8 @@ struct Worker::Queue {
 Worker::Worker(Node& node, const TranscodeConfig& config)
     : context_{node, completed(config, node.config), ControlClient{{}, node.node_secret, node.id}},
       loop_(node.loops->loop(0)) {
-  queues_[0] = std::make_unique<Queue>("live", context_.config.live_jobs_max, loop_, node.metrics);
-  queues_[1] = std::make_unique<Queue>("vod", context_.config.vod_jobs_max, loop_, node.metrics);
+  queues_[0] = std::make_shared<Queue>("live", context_.config.live_jobs_max, loop_, node.metrics);
+  queues_[1] = std::make_shared<Queue>("vod", context_.config.vod_jobs_max, loop_, node.metrics);
 }
 
 Worker::~Worker() = default;
@@ -62,24 +62,29 @@ Result<void> Worker::start() {
                                         [ring](std::string_view, std::string_view message) { ring(message); });
   }
   for (const auto& queue : queues_) {
-    if (queue->room > 0) spawn(loop_, "ask for jobs", ask(*queue));
+    // Begun again after an exception: what runs is the queue's, and jobs are the control plane's.
+    if (queue->room > 0) spawn_essential(loop_, "ask for jobs", [this, queue] { return ask(queue); });
   }
   return {};
 }
 
-Task<void> Worker::ask(Queue& queue) {
-  queue.asking = true;
+Task<void> Worker::ask(std::shared_ptr<Queue> queue) {
+  queue->asking = true;
+  const AtEnd over{[queue] {
+    queue->asking = false;
+    queue->changed.notify_all();
+  }};
   while (!draining_) {
-    const std::uint64_t seen = queue.changed.version();
+    const std::uint64_t seen = queue->changed.version();
     std::chrono::milliseconds pause = kAskEvery;
-    if (queue.running.size() < queue.room) {
-      Result<std::optional<Job>> job = co_await context_.control.lease(queue.kind);
+    if (queue->running.size() < queue->room) {
+      Result<std::optional<Job>> job = co_await context_.control.lease(queue->kind);
       if (!job) {
-        if (queue.trouble.empty()) log_warning("no jobs to be had", {{"kind", queue.kind}, {"error", job.error()}});
-        queue.trouble = job.error().message;
+        if (queue->trouble.empty()) log_warning("no jobs to be had", {{"kind", queue->kind}, {"error", job.error()}});
+        queue->trouble = job.error().message;
         pause = kAskAgainAfterError;
       } else {
-        queue.trouble.clear();
+        queue->trouble.clear();
         if (*job) {
           Job leased = std::move(**job);
           spawn(loop_, "job", run(queue, std::move(leased)));
@@ -87,28 +92,31 @@ Task<void> Worker::ask(Queue& queue) {
         }
       }
     }
-    co_await queue.changed.wait(seen, pause);
+    co_await queue->changed.wait(seen, pause);
   }
-  queue.asking = false;
-  queue.changed.notify_all();
 }
 
-Task<void> Worker::run(Queue& queue, Job job) {
+Task<void> Worker::run(std::shared_ptr<Queue> queue, Job job) {
   const auto lease = std::make_shared<Lease>(loop_);
-  queue.running.push_back(lease);
-  queue.running_gauge.set(static_cast<double>(queue.running.size()));
-  queue.started.add();
+  queue->running.push_back(lease);
+  // A job that ends by an exception gives its room back too; without heartbeats its lease ends, and another takes it.
+  const AtEnd over{[queue, lease] {
+    lease->done = true;
+    lease->changed.notify_all();
+    std::erase(queue->running, lease);
+    queue->running_gauge.set(static_cast<double>(queue->running.size()));
+    queue->changed.notify_all();
+  }};
+  queue->running_gauge.set(static_cast<double>(queue->running.size()));
+  queue->started.add();
   log_info("job taken", {{"job", job.job.view()}, {"kind", job.kind}, {"epoch", job.epoch}, {"attempt", job.attempt}});
   lease->draining = draining_;
   lease->stop = draining_;
-  if (queue.kind == "vod") {
+  if (queue->kind == "vod") {
     co_await run_vod_job(context_, std::move(job), lease);
   } else {
     co_await run_live_job(context_, std::move(job), lease);
   }
-  std::erase(queue.running, lease);
-  queue.running_gauge.set(static_cast<double>(queue.running.size()));
-  queue.changed.notify_all();
 }
 
 Task<void> Worker::drain(std::chrono::milliseconds deadline) {

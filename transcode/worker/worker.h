@@ -26,12 +26,12 @@ class Worker {
 
  private:
   struct Queue;
-  Task<void> ask(Queue& queue);
-  Task<void> run(Queue& queue, Job job);
+  Task<void> ask(std::shared_ptr<Queue> queue);
+  Task<void> run(std::shared_ptr<Queue> queue, Job job);
 
   WorkerContext context_;
   asio::any_io_executor loop_;
-  std::array<std::unique_ptr<Queue>, 2> queues_;
+  std::array<std::shared_ptr<Queue>, 2> queues_;
   bool draining_ = false;
 };
 

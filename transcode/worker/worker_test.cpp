@@ -185,6 +185,18 @@ TEST_CASE("vod job: a result that comes too late is taken back") {
   CHECK(farm.store().list("vod/" + kVideo + "/").value().empty());
 }
 
+TEST_CASE("a job that ends by an exception gives its place back to the next") {
+  const auto clip = small_clip();
+  if (!clip) return;
+  Farm farm{quick()};
+  REQUIRE(store_upload(farm, *clip));
+  farm.answer("complete", 409);
+  farm.throw_on_remove();
+  farm.queue("vod", vod_job());
+  farm.await_call("complete");
+  farm.await_over("vod");
+}
+
 TEST_CASE("vod job: a lost lease ends the work and publishes nothing") {
   const auto clip = generate("minute.mp4", "-f lavfi -i testsrc2=s=640x360:r=30:d=60 -c:v libx264 -preset ultrafast");
   if (!clip) return;
