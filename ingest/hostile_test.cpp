@@ -2,6 +2,8 @@
 // on.
 #include <doctest/doctest.h>
 
+#include <stdexcept>
+
 #include "ingest/testing/client.h"
 #include "ingest/testing/house.h"
 
@@ -20,6 +22,32 @@ bool lives(House& house) {
 }
 
 }  // namespace
+
+TEST_CASE("hostile: a connection that ends by an exception gives its place back") {
+  struct Throwing : Counter {
+    std::atomic<int> calls{0};
+    void add(double) override {
+      ++calls;
+      throw std::runtime_error("a bug");
+    }
+  };
+  Throwing refused;
+  std::unique_ptr<Door> second;  // outlives the house's loops
+  House house;
+  const PublisherContext publishers{house.rooms, house.memory, house.metrics.counter("a", ""),
+                                    house.metrics.counter("b", ""), house.metrics.counter("c", "")};
+  const DoorContext context{publishers, house.registry, house.metrics.counter("d", ""), refused,
+                            house.metrics.gauge("f", "")};
+  IngestConfig config;
+  config.rtmp_port = 0;
+  second = Door::open(house.loops, config, context).value();
+  Client client{second->rtmp_port()};
+  client.send(as_bytes(std::string_view{"GET / HTTP/1.1\r\n\r\n"}));
+  CHECK(client.closed());
+  for (int i = 0; i < 500 && second->connections() > 0; ++i) std::this_thread::sleep_for(10ms);
+  CHECK(refused.calls == 1);
+  CHECK(second->connections() == 0);
+}
 
 TEST_CASE("hostile: a wrong key is refused in words, and the connection is closed") {
   House house;

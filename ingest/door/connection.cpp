@@ -53,8 +53,14 @@ void Connection::end(std::string sentence) {
 
 Task<void> Connection::run(std::shared_ptr<Connection> self) {
   spawn(self->loop_, "deadlines", watch(self));
-  Result<void> result = co_await self->wire_->greet();
-  if (result) result = co_await self->converse();
+  Result<void> result;
+  try {
+    result = co_await self->wire_->greet();
+    if (result) result = co_await self->converse();
+  } catch (const std::exception& exception) {  // this connection's end, which the rest still has to be told of
+    log_error("a connection ended by an exception", {{"address", self->address_}, {"what", exception.what()}});
+    result = fail(Code::internal, "something went wrong on our side");
+  }
   if (self->sentence_ && self->session_.publishing()) {
     self->session_.end_publish("NetStream.Publish.Denied", *self->sentence_);
   }
@@ -71,15 +77,26 @@ Task<void> Connection::run(std::shared_ptr<Connection> self) {
 }
 
 /// Looks at the deadlines until the connection is over. One that passes interrupts whatever the connection waits for.
+/// Nothing stays connected without it: its own end by an exception ends the connection too.
 Task<void> Connection::watch(std::shared_ptr<Connection> self) {
-  while (!self->done_) {
+  try {
+    co_await watch_deadlines(*self);
+  } catch (const std::exception& exception) {
+    log_error("a connection's deadlines are not watched", {{"address", self->address_}, {"what", exception.what()}});
+    self->expired_ = Error{Code::internal, "something went wrong on our side"};
+    self->wire_->interrupt();
+  }
+}
+
+Task<void> Connection::watch_deadlines(Connection& self) {
+  while (!self.done_) {
     const auto now = std::chrono::steady_clock::now();
-    const Result<void> checked = self->deadlines_.check(now);
+    const Result<void> checked = self.deadlines_.check(now);
     if (!checked) {
-      self->expired_ = checked.error();
-      self->wire_->interrupt();
+      self.expired_ = checked.error();
+      self.wire_->interrupt();
     }
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(self->deadlines_.next() - now);
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(self.deadlines_.next() - now);
     co_await sleep_for(std::clamp(left, std::chrono::milliseconds{10}, kWatchEvery));
   }
 }

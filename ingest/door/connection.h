@@ -41,6 +41,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<void> wait_for_earlier();
   static Task<void> leave(Registry& registry, std::string key_hash, std::shared_ptr<Publisher> publisher);
   static Task<void> watch(std::shared_ptr<Connection> self);
+  static Task<void> watch_deadlines(Connection& self);
   Task<Result<void>> converse();
   Task<Result<void>> handle(rtmp::Event event);
   Task<Result<void>> on_publish(rtmp::PublishRequest request);

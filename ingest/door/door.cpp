@@ -53,7 +53,9 @@ Result<Door::Listener> Door::listen(const std::string& address, std::uint16_t po
     return fail(code, "port " + std::to_string(port) + ":", error.message());
   }
   Listener listener{acceptor, bound};
-  spawn(loops_.loop(0), tls ? "accept RTMPS" : "accept RTMP", accept(std::move(acceptor), tls));
+  // Begun again after an exception: publishers who are connected go on, and the next finds the acceptor where it was.
+  spawn_essential(loops_.loop(0), tls ? "accept RTMPS" : "accept RTMP",
+                  [this, acceptor, tls] { return accept(acceptor, tls); });
   return listener;
 }
 
@@ -72,21 +74,21 @@ Task<void> Door::accept(std::shared_ptr<Acceptor> acceptor, bool tls) {
     const asio::ip::tcp::endpoint peer = socket.remote_endpoint(gone);
     if (gone) continue;
     std::string address = peer.address().to_string();
-    const Result<void> entered = counts_.enter(address);
-    if (!entered) {
+    Result<ConnectionCounts::Place> place = counts_.enter(address);
+    if (!place) {
       context_.refused.add();
       continue;  // closed at once, without a line in the log for each: a flood is what this is for
     }
     tune(socket);
     std::unique_ptr<Wire> wire = tls ? tls_->make_wire(std::move(socket)) : make_wire(std::move(socket));
-    auto connection = std::make_shared<Connection>(context_, loop, std::move(wire), address);
-    spawn(loop, "RTMP connection", serve(std::move(connection), std::move(address)));
+    auto connection = std::make_shared<Connection>(context_, loop, std::move(wire), std::move(address));
+    spawn(loop, "RTMP connection", serve(std::move(connection), std::move(*place)));
   }
 }
 
-Task<void> Door::serve(std::shared_ptr<Connection> connection, std::string address) {
+/// The place is held by this coroutine, and given back however it ends.
+Task<void> Door::serve(std::shared_ptr<Connection> connection, ConnectionCounts::Place) {
   co_await Connection::run(std::move(connection));
-  counts_.leave(address);
 }
 
 Task<void> Door::drain(std::chrono::milliseconds deadline) {

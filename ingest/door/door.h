@@ -40,7 +40,7 @@ class Door {
   };
   Result<Listener> listen(const std::string& address, std::uint16_t port, bool tls);
   Task<void> accept(std::shared_ptr<Acceptor> acceptor, bool tls);
-  Task<void> serve(std::shared_ptr<Connection> connection, std::string address);
+  static Task<void> serve(std::shared_ptr<Connection> connection, ConnectionCounts::Place place);
 
   LoopPool& loops_;
   DoorContext context_;

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cassert>
+#include <map>
+#include <mutex>
+
+#include "core/network.h"
 
 namespace ribalta::ingest {
 
@@ -30,28 +34,43 @@ Result<void> Deadlines::check(SteadyTime now) const {
   return fail(Code::timeout, handshake_done_ ? "no publish within the deadline" : "no handshake within the deadline");
 }
 
-Result<void> ConnectionCounts::enter(const std::string& address) {
-  const std::scoped_lock lock{mutex_};
-  if (count_ >= max_) return fail(Code::limit, "connections: more than", max_);
-  std::size_t& of_address = addresses_[address];
-  if (of_address >= per_address_max_)
-    return fail(Code::limit, "connections of one address: more than", per_address_max_);
-  ++of_address;
-  ++count_;
-  return {};
+struct ConnectionCounts::State {
+  State(std::size_t most, std::size_t most_per_client) : max(most), per_client_max(most_per_client) {}
+  const std::size_t max;
+  const std::size_t per_client_max;
+  std::mutex mutex;
+  std::size_t count = 0;
+  std::map<std::string, std::size_t> clients;
+};
+
+ConnectionCounts::ConnectionCounts(std::size_t max, std::size_t per_client_max)
+    : state_(std::make_shared<State>(max, per_client_max)) {}
+
+Result<ConnectionCounts::Place> ConnectionCounts::enter(std::string_view address) {
+  std::string client = network_of(address);
+  const std::scoped_lock lock{state_->mutex};
+  if (state_->count >= state_->max) return fail(Code::limit, "connections: more than", state_->max);
+  const auto found = state_->clients.find(client);
+  if (found != state_->clients.end() && found->second >= state_->per_client_max) {
+    return fail(Code::limit, "connections of one client: more than", state_->per_client_max);
+  }
+  ++state_->clients[client];
+  ++state_->count;
+  return Place{state_, std::move(client)};
 }
 
-void ConnectionCounts::leave(const std::string& address) {
-  const std::scoped_lock lock{mutex_};
-  const auto found = addresses_.find(address);
-  assert(found != addresses_.end() && count_ > 0);
-  --count_;
-  if (--found->second == 0) addresses_.erase(found);
+ConnectionCounts::Place::~Place() {
+  if (!state_) return;
+  const std::scoped_lock lock{state_->mutex};
+  const auto found = state_->clients.find(client_);
+  assert(found != state_->clients.end() && state_->count > 0);
+  --state_->count;
+  if (--found->second == 0) state_->clients.erase(found);
 }
 
 std::size_t ConnectionCounts::size() const {
-  const std::scoped_lock lock{mutex_};
-  return count_;
+  const std::scoped_lock lock{state_->mutex};
+  return state_->count;
 }
 
 }  // namespace ribalta::ingest

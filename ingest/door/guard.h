@@ -4,8 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
-#include <map>
-#include <mutex>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,21 +51,31 @@ class Deadlines {
   Phase phase_ = Phase::before;
 };
 
-/// Connections in all and of each address. Any thread.
+/// Connections in all and of each client (core/network.h: an address, or an IPv6 /64). Any thread.
 class ConnectionCounts {
+  struct State;
+
  public:
-  ConnectionCounts(std::size_t max, std::size_t per_address_max) : max_(max), per_address_max_(per_address_max) {}
+  /// One connection's, given back by its destructor; may outlive the counts.
+  class Place {
+   public:
+    Place(std::shared_ptr<State> state, std::string client) : state_(std::move(state)), client_(std::move(client)) {}
+    Place(Place&&) noexcept = default;
+    Place& operator=(Place&&) = delete;
+    ~Place();
+
+   private:
+    std::shared_ptr<State> state_;
+    std::string client_;
+  };
+
+  ConnectionCounts(std::size_t max, std::size_t per_client_max);
   /// @error limit: which of the two.
-  Result<void> enter(const std::string& address);
-  void leave(const std::string& address);
+  Result<Place> enter(std::string_view address);
   [[nodiscard]] std::size_t size() const;
 
  private:
-  std::size_t max_;
-  std::size_t per_address_max_;
-  mutable std::mutex mutex_;
-  std::size_t count_ = 0;
-  std::map<std::string, std::size_t> addresses_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace ribalta::ingest

@@ -50,13 +50,24 @@ TEST_CASE("deadlines: after the end of a publish a client has two seconds to lea
 
 TEST_CASE("connections: the limits of one address and of all are kept at the bound and given back") {
   ConnectionCounts counts{3, 2};
-  CHECK(counts.enter("a").has_value());
-  CHECK(counts.enter("a").has_value());
+  const auto first = counts.enter("a");
+  std::optional<Result<ConnectionCounts::Place>> second{counts.enter("a")};
+  CHECK(second->has_value());
   CHECK(counts.enter("a").error().code == Code::limit);
-  CHECK(counts.enter("b").has_value());
+  const auto other = counts.enter("b");
+  CHECK(other.has_value());
   CHECK(counts.enter("c").error().code == Code::limit);
   CHECK(counts.size() == 3);
-  counts.leave("a");
-  CHECK(counts.enter("c").has_value());
+  second.reset();
+  const auto third = counts.enter("c");
+  CHECK(third.has_value());
   CHECK(counts.size() == 3);
+}
+
+TEST_CASE("connections: a client with a whole IPv6 /64 is one client, and a neighbouring /64 another") {
+  ConnectionCounts counts{10, 2};
+  const auto first = counts.enter("2001:db8:1:2::1");
+  const auto second = counts.enter("2001:db8:1:2:ffff::9");
+  CHECK(counts.enter("2001:db8:1:2::77").error().code == Code::limit);
+  CHECK(counts.enter("2001:db8:1:3::1").has_value());
 }
