@@ -4,11 +4,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <future>
+#include <mutex>
 
 #include "core/json.h"
+#include "core/testing/passing_store.h"
 #include "ingest/testing/fakes.h"
 #include "ingest/tus/tus_service.h"
 
@@ -78,6 +82,7 @@ std::string head(std::string_view method, std::string_view path, const FieldList
 /// Answers as the control plane would: one upload after the other; a caller whose cookie is not `session=good` may not.
 struct ControlPlane {
   std::vector<std::string> uploads;
+  std::atomic<bool> suspended{false};  ///< the account was, after its uploads began
   http::Response answer(const FakeCall& call) {
     if (call.path.find("uploads/finished") != std::string::npos ||
         call.path.find("uploads/ended") != std::string::npos) {
@@ -85,6 +90,7 @@ struct ControlPlane {
     }
     if (call.body.find("session=good") == std::string::npos)
       return http::Response::error(401, "unauthorized", "Please sign in.");
+    if (suspended) return http::Response::error(401, "not_signed_in", "This account is not open.");
     if (call.path.find("uploads/access") != std::string::npos) return http::Response::json(200, "{}");
     if (call.body.find("\"bytes\":999999") != std::string::npos)
       return http::Response::error(413, "quota", "Your space is full.");
@@ -92,6 +98,43 @@ struct ControlPlane {
     return http::Response::json(
         200, "{\"user\":\"u\",\"video\":\"" + VideoId::random().text() + "\",\"upload\":\"" + uploads.back() + "\"}");
   }
+};
+
+/// A folder store whose durable moves take as long as a test wants.
+class SlowStore : public ribalta::testing::PassingStore {
+ public:
+  using PassingStore::PassingStore;
+  /// The next move into the store waits for `go_on`.
+  void hold() {
+    const std::scoped_lock lock{mutex_};
+    held_ = true;
+  }
+  void go_on() {
+    const std::scoped_lock lock{mutex_};
+    held_ = false;
+    changed_.notify_all();
+  }
+  /// Returns once a move is being held.
+  void wait_moving() {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [this] { return moving_; });
+  }
+  Result<void> put_file_durable(std::string_view key, const std::filesystem::path& file) override {
+    {
+      std::unique_lock lock{mutex_};
+      moving_ = true;
+      changed_.notify_all();
+      changed_.wait(lock, [this] { return !held_; });
+      moving_ = false;
+    }
+    return PassingStore::put_file_durable(key, file);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool held_ = false;
+  bool moving_ = false;
 };
 
 struct House {
@@ -103,7 +146,8 @@ struct House {
                       [this](const FakeCall& call) { return plane.answer(call); }};
   Rooms rooms{http::Address{.unix_path = (folder.path() / "control.sock").string()},
               http::Address{.unix_path = "/nonexistent"}, "secret of the test", NodeId::random()};
-  std::unique_ptr<ObjectStore> objects = std::move(*open_folder_store(folder.path() / "store"));
+  std::unique_ptr<SlowStore> objects =
+      std::make_unique<SlowStore>(std::move(*open_folder_store(folder.path() / "store")));
   tus::TusService service;
   http::Router router;
   std::unique_ptr<http::Server> server;
@@ -307,6 +351,78 @@ TEST_CASE("tus: one writer at a time; a silent one gives way") {
   std::this_thread::sleep_for(tus::kWriterSilence + 100ms);  // silence is what is being tested
   CHECK(house.patch(path, offset, file.substr(offset)).status == 204);
   CHECK(house.stored(path) == file);
+}
+
+TEST_CASE("tus: a stranger neither holds an upload's lock nor cuts its writer") {
+  House house;
+  const std::string path = house.begin(10);
+  const FieldList fields{{"Tus-Resumable", "1.0.0"},
+                         {"Cookie", "session=good"},
+                         {"Upload-Offset", "0"},
+                         {"Content-Type", "application/offset+octet-stream"}};
+  const Talk writer{house.socket};
+  writer.send(head("PATCH", path, fields, 10) + "hello");
+  std::this_thread::sleep_for(tus::kWriterSilence + 100ms);  // a mobile line that pauses: it may be cut for its owner
+  FieldList stranger = fields;
+  stranger[1].second = "session=stolen";
+  const Talk other{house.socket};
+  other.send(head("PATCH", path, stranger, 5) + "world");
+  CHECK(other.reply().status == 401);
+  writer.send("world");
+  CHECK(writer.reply().status == 204);
+  CHECK(house.stored(path) == "helloworld");
+}
+
+TEST_CASE("tus: a DELETE that meets a PATCH at its end finds it finished, and nothing is told twice") {
+  House house;
+  house.objects->hold();
+  const std::string path = house.begin(5);
+  std::future<Reply> patched = std::async(std::launch::async, [&] { return house.patch(path, 0, "hello"); });
+  house.objects->wait_moving();
+  std::this_thread::sleep_for(tus::kWriterSilence +
+                              100ms);  // so long that the DELETE may have the lock once it is free
+  std::future<Reply> deleted = std::async(std::launch::async, [&] { return house.call("DELETE", path, {}); });
+  // The DELETE has read that the upload is being received, and waits for the lock.
+  CHECK(deleted.wait_for(500ms) == std::future_status::timeout);
+  house.objects->go_on();
+  CHECK(deleted.get().status == 403);
+  patched.get();  // its connection was cut for the DELETE: the client asks where the upload stands
+  CHECK(house.call("HEAD", path, {}).field("Upload-Offset") == "5");
+  CHECK(house.stored(path) == "hello");
+  CHECK(house.control.wait_for("/finished", [](const auto& calls) { return calls.size() == 1; }, 10s));
+  CHECK(house.control.calls("/ended").empty());
+}
+
+TEST_CASE("tus: after a DELETE a PATCH that waited finds nothing to go on with") {
+  House house;
+  const std::string path = house.begin(5);
+  CHECK(house.call("DELETE", path, {}).status == 204);
+  CHECK((house.patch(path, 0, "hello").status == 410 || house.patch(path, 0, "hello").status == 404));
+  CHECK(house.control.wait_for("/ended", [](const auto& calls) { return calls.size() == 1; }, 10s));
+  CHECK(house.control.calls("/finished").empty());
+  CHECK_FALSE(house.objects->get("uploads/" + path.substr(7), 100).has_value());
+}
+
+TEST_CASE("tus: an account that is suspended in the middle of an upload does not go on with it") {
+  House house;
+  const std::string path = house.begin(tus::kWriteBytes + 1000);
+  const FieldList fields{{"Tus-Resumable", "1.0.0"},
+                         {"Cookie", "session=good"},
+                         {"Upload-Offset", "0"},
+                         {"Content-Type", "application/offset+octet-stream"}};
+  const Talk writer{house.socket};
+  writer.send(head("PATCH", path, fields, tus::kWriteBytes + 1000) + std::string(tus::kWriteBytes, 'x'));
+  for (int i = 0; i < 1000 && house.call("HEAD", path, {}).field("Upload-Offset") == "0"; ++i) {
+    std::this_thread::sleep_for(5ms);
+  }
+  house.plane.suspended = true;
+  std::this_thread::sleep_for(tus::kAccessLifetime);  // how long an answer holds is what is being tested
+  for (int i = 0; i < 40; ++i) {
+    writer.send("x");
+    std::this_thread::sleep_for(25ms);
+  }
+  CHECK(writer.reply().status == 403);
+  CHECK(house.patch(path, 0, "hello").status == 401);
 }
 
 TEST_CASE("tus: termination removes the bytes and tells the control plane; a finished upload is not terminated") {

@@ -45,6 +45,7 @@ http::Response refusal(unsigned status, std::string_view code, std::string_view 
 
 http::Response refusal_of(const Error& error) {
   http::Response response = http::Response::of(error);
+  if (error.code == Code::unavailable) response.fields.set("Retry-After", "1");
   response.fields.set("Tus-Resumable", kVersion);
   response.fields.set("Cache-Control", "no-store");
   return response;
@@ -154,13 +155,13 @@ Task<void> TusService::create(http::Exchange& exchange) {
                       .filename = std::move(filename),
                       .metadata = std::string{fields.get("Upload-Metadata")},
                       .created_unix_ms = to_unix_ms(wall_now())};
-  const Result<void> created = co_await run_blocking<Lane::admitted>([this, &record] { return store_.create(record); });
+  const Result<void> created = co_await run_blocking([this, &record] { return store_.create(record); });
   if (!created) {
     failed_.add();
     log_error("an upload cannot begin", {{"upload", record.upload}, {"reason", created.error()}});
     record.state = UploadState::ended;
     record.reason = "terminated";
-    spawn(exchange.loop(), "tell of an upload", tell(exchange.loop(), record));
+    tell_of(exchange.loop(), record);
     refused = refusal_of(created.error());
     co_await exchange.respond(std::move(refused));
     co_return;
@@ -181,7 +182,11 @@ Task<std::expected<UploadRecord, http::Response>> TusService::admit(const http::
   Credentials credentials = credentials_of(request);
   const auto allowed = co_await access_.check(std::move(credentials), upload);
   if (!allowed) co_return std::unexpected{stamped(allowed.error())};
-  Result<UploadRecord> record = co_await run_blocking<Lane::admitted>([this, upload] { return store_.load(upload); });
+  co_return co_await reload(upload);
+}
+
+Task<std::expected<UploadRecord, http::Response>> TusService::reload(UploadId upload) {
+  Result<UploadRecord> record = co_await run_blocking([this, upload] { return store_.load(upload); });
   if (!record) co_return std::unexpected{refusal_of(record.error())};
   if (record->state == UploadState::ended)
     co_return std::unexpected{refusal(410, "gone", "This upload was ended or has expired.")};
@@ -201,14 +206,18 @@ Task<void> TusService::head(http::Exchange& exchange, UploadId upload) {
 
 /// A full offset means "done" to clients: it is said only once the file is durable. Until then one byte is missing.
 Task<http::Response> TusService::state_of(http::Exchange& exchange, UploadId upload, UploadRecord& record) {
-  Result<std::int64_t> offset =
-      co_await run_blocking<Lane::admitted>([this, &record] { return store_.offset(record); });
+  Result<std::int64_t> offset = co_await run_blocking([this, &record] { return store_.offset(record); });
   if (!offset) co_return refusal_of(offset.error());
   if (*offset == record.bytes && record.state == UploadState::receiving) {
     const std::unique_ptr<UploadLock> lock = co_await locks_.lock(upload, exchange);
     if (lock) {
-      const Result<void> stored = co_await finish(record);
-      if (!stored) co_return refusal_of(stored.error());
+      std::expected<UploadRecord, http::Response> now = co_await reload(upload);
+      if (!now) co_return std::move(now.error());
+      record = std::move(*now);
+      if (record.state == UploadState::receiving) {
+        const Result<void> stored = co_await finish(record);
+        if (!stored) co_return refusal_of(stored.error());
+      }
     } else {
       *offset -= 1;
     }
@@ -236,28 +245,36 @@ Task<void> TusService::patch(http::Exchange& exchange, UploadId upload) {
     const Error& error = wanted ? readable.error() : wanted.error();
     response = refusal(400, to_string(error.code), error.message);
   } else {
-    std::unique_ptr<UploadLock> lock = co_await locks_.lock(upload, exchange);
-    if (!lock) {
+    // Who asks comes first: a stranger must not be able to hold an upload's lock, or cut its writer.
+    const std::expected<UploadRecord, http::Response> record = co_await admit(exchange.head(), upload);
+    std::unique_ptr<UploadLock> lock;
+    if (record) lock = co_await locks_.lock(upload, exchange);
+    if (!record) {
+      response = record.error();
+    } else if (!lock) {
       response = refusal(423, "locked", "This upload is being written by another connection.");
     } else {
-      std::expected<UploadRecord, http::Response> record = co_await admit(exchange.head(), upload);
-      if (!record) {
-        response = std::move(record.error());
-      } else {
-        const Result<std::int64_t> offset =
-            co_await run_blocking<Lane::admitted>([this, &record] { return store_.offset(*record); });
-        if (!offset) {
-          response = refusal_of(offset.error());
-        } else if (*offset != *wanted) {
-          response = refusal(409, "offset", "The upload stands at " + std::to_string(*offset) + ".");
-          response.fields.set("Upload-Offset", std::to_string(*offset));
-        } else {
-          response = co_await receive(exchange, *record, *lock, *offset, std::move(checksum), 204);
-        }
-      }
+      response = co_await patch_locked(exchange, upload, *lock, *wanted, std::move(checksum));
     }
   }
   co_await exchange.respond(std::move(response));
+}
+
+Task<http::Response> TusService::patch_locked(http::Exchange& exchange, UploadId upload, UploadLock& lock,
+                                              std::int64_t wanted, std::optional<Checksum> checksum) {
+  std::expected<UploadRecord, http::Response> record = co_await reload(upload);
+  if (!record) co_return std::move(record.error());
+  const Result<std::int64_t> offset = co_await run_blocking([this, &record]() -> Result<std::int64_t> {
+    if (const Result<void> cut = drop_unchecked(*record); !cut) return pass(cut);
+    return store_.offset(*record);
+  });
+  if (!offset) co_return refusal_of(offset.error());
+  if (*offset != wanted) {
+    http::Response response = refusal(409, "offset", "The upload stands at " + std::to_string(*offset) + ".");
+    response.fields.set("Upload-Offset", std::to_string(*offset));
+    co_return response;
+  }
+  co_return co_await receive(exchange, *record, lock, *offset, std::move(checksum), 204);
 }
 
 /// Takes the body from `offset` on and answers; the last byte is followed by storing the whole.
@@ -314,6 +331,7 @@ Task<Result<std::int64_t>> TusService::write_body(http::Exchange& exchange, Uplo
   std::optional<UploadFile> file;
   Bytes gathered;
   std::optional<Error> ended;
+  auto ask_again = std::chrono::steady_clock::now() + kAccessLifetime;
   while (true) {
     const Result<ByteSpan> piece = co_await exchange.read_some();
     lock.heard();
@@ -327,6 +345,15 @@ Task<Result<std::int64_t>> TusService::write_body(http::Exchange& exchange, Uplo
       gathered.insert(gathered.end(), fits.begin(), fits.end());
     }
     if (lock.taken_over()) co_return fail(Code::closed, "another connection goes on with this upload");
+    if (!last && std::chrono::steady_clock::now() >= ask_again) {
+      ask_again = std::chrono::steady_clock::now() + kAccessLifetime;
+      Credentials credentials = credentials_of(exchange.head());
+      const auto allowed = co_await access_.check(std::move(credentials), upload);
+      // While the control plane is down, what was let in goes on.
+      if (!allowed && allowed.error().status < 500) {
+        co_return fail(Code::forbidden, "This upload is no longer allowed.");
+      }
+    }
     if (!gathered.empty() && (last || ended || gathered.size() >= kWriteBytes)) {
       if (!file) {
         Result<UploadFile> opened =
@@ -356,12 +383,17 @@ Task<Result<void>> TusService::finish(UploadRecord& record) {
   finished_.add();
   log_info("upload stored", {{"upload", record.upload}, {"video", record.video}, {"bytes", record.bytes}});
   const asio::any_io_executor loop = co_await asio::this_coro::executor;
-  spawn(loop, "tell of an upload", tell(loop, record));
+  tell_of(loop, record);
   co_return Result<void>{};
 }
 
+/// In the background, and again after an exception: an upload that nobody was told of is a video that never comes.
+void TusService::tell_of(const asio::any_io_executor& loop, const UploadRecord& record) {
+  spawn_lasting(loop, "tell of an upload", [this, record] { return tell(record); });
+}
+
 /// Until the control plane answers; what was told is noted, so that a restart does not begin again.
-Task<void> TusService::tell(asio::any_io_executor, UploadRecord record) {
+Task<void> TusService::tell(UploadRecord record) {
   const bool finished = record.state == UploadState::stored;
   const std::string target = finished ? "/internal/v1/uploads/finished" : "/internal/v1/uploads/ended";
   const std::string body = finished ? json_write(FinishedCall{record.upload, record.video, upload_key(record.upload),
@@ -386,67 +418,88 @@ Task<void> TusService::tell(asio::any_io_executor, UploadRecord record) {
     co_return;
   }
   record.state = UploadState::finished;
-  const Result<void> noted = co_await run_blocking<Lane::admitted>([this, &record] { return store_.save(record); });
+  const Result<void> noted = co_await run_blocking<Lane::background>([this, &record] { return store_.save(record); });
   if (!noted) log_warning("an upload will be told of again", {{"upload", record.upload}, {"reason", noted.error()}});
 }
 
 Task<void> TusService::terminate(http::Exchange& exchange, UploadId upload) {
-  std::expected<UploadRecord, http::Response> record = co_await admit(exchange.head(), upload);
+  const std::expected<UploadRecord, http::Response> record = co_await admit(exchange.head(), upload);
   http::Response response;
   if (!record) {
-    response = std::move(record.error());
-  } else if (record->state != UploadState::receiving) {
-    response = refusal(403, "finished", "This upload is finished; delete its video instead.");
+    response = record.error();
   } else {
-    std::unique_ptr<UploadLock> lock = co_await locks_.lock(upload, exchange);
-    if (!lock) {
-      response = refusal(423, "locked", "This upload is being written by another connection.");
+    const std::unique_ptr<UploadLock> lock = co_await locks_.lock(upload, exchange);
+    if (lock) {
+      response = co_await terminate_locked(exchange, upload);
     } else {
-      const Result<void> ended =
-          co_await run_blocking<Lane::admitted>([this, &record] { return store_.end(*record, "terminated"); });
-      response = ended ? answer(204) : refusal_of(ended.error());
-      if (ended) spawn(exchange.loop(), "tell of an upload", tell(exchange.loop(), *record));
+      response = refusal(423, "locked", "This upload is being written by another connection.");
     }
   }
   co_await exchange.respond(std::move(response));
+}
+
+/// Whoever has the lock first decides: after a PATCH that brought the last byte there is nothing left to end, and after
+/// this there is nothing left to go on with (410). The record is read under the lock, so that neither sees the past.
+Task<http::Response> TusService::terminate_locked(http::Exchange& exchange, UploadId upload) {
+  std::expected<UploadRecord, http::Response> record = co_await reload(upload);
+  if (!record) co_return std::move(record.error());
+  if (record->state != UploadState::receiving) {
+    co_return refusal(403, "finished", "This upload is finished; delete its video instead.");
+  }
+  const Result<void> ended =
+      co_await run_blocking<Lane::admitted>([this, &record] { return store_.end(*record, "terminated"); });
+  if (!ended) co_return refusal_of(ended.error());
+  tell_of(exchange.loop(), *record);
+  co_return answer(204);
 }
 
 Result<void> TusService::start(const asio::any_io_executor& loop) {
   const Result<void> prepared = store_.prepare();
   if (!prepared) return prepared;
   for (const UploadId upload : store_.all()) {
-    Result<UploadRecord> record = store_.load(upload);
+    const Result<UploadRecord> record = store_.load(upload);
     if (!record) {
       log_warning("an upload's record cannot be read", {{"upload", upload.view()}, {"reason", record.error()}});
       continue;
     }
-    spawn(loop, "resume an upload", resume(std::move(*record)));
+    spawn_lasting(loop, "resume an upload", [this, upload] { return resume(upload); });
   }
-  spawn(loop, "sweep uploads", sweep(*this, loop));
+  spawn_essential(loop, "sweep uploads", [this, loop] { return sweep(*this, loop); });
   return {};
 }
 
-Task<void> TusService::resume(UploadRecord record) {
-  const asio::any_io_executor loop = co_await asio::this_coro::executor;
-  if (record.state == UploadState::stored || record.state == UploadState::ended) co_return co_await tell(loop, record);
-  if (record.state != UploadState::receiving) co_return;
-  if (record.unchecked_from) {
-    const Result<void> cut = co_await run_blocking<Lane::admitted>([this, &record]() -> Result<void> {
-      Result<UploadFile> file = store_.open(UploadId::parse(record.upload).value());
-      if (!file) return pass(file);
-      const Result<void> shortened = file->truncate(*record.unchecked_from);
-      if (!shortened) return shortened;
-      record.unchecked_from.reset();
-      return store_.save(record);
-    });
-    if (!cut)
-      log_warning("an upload's unchecked bytes stay hidden", {{"upload", record.upload}, {"reason", cut.error()}});
+Result<void> TusService::drop_unchecked(UploadRecord& record) {
+  if (!record.unchecked_from) return {};
+  Result<UploadFile> file = store_.open(UploadId::parse(record.upload).value());
+  if (!file) return pass(file);
+  if (const Result<void> shortened = file->truncate(*record.unchecked_from); !shortened) return shortened;
+  record.unchecked_from.reset();
+  return store_.save(record);
+}
+
+Task<void> TusService::resume(UploadId upload) {
+  const std::unique_ptr<UploadLock> lock = locks_.try_lock(upload);
+  if (!lock) co_return;  // a client goes on with it already
+  Result<UploadRecord> record = co_await run_blocking<Lane::background>([this, upload] { return store_.load(upload); });
+  if (!record) co_return;
+  if (record->state == UploadState::stored || record->state == UploadState::ended) {
+    const asio::any_io_executor loop = co_await asio::this_coro::executor;
+    tell_of(loop, *record);
+    co_return;
   }
+  if (record->state != UploadState::receiving) co_return;
   const Result<std::int64_t> offset =
-      co_await run_blocking<Lane::admitted>([this, &record] { return store_.offset(record); });
-  if (!offset || *offset != record.bytes) co_return;
-  const Result<void> stored = co_await finish(record);
-  if (!stored) log_warning("a whole upload waits to be stored", {{"upload", record.upload}});
+      co_await run_blocking<Lane::background>([this, &record]() -> Result<std::int64_t> {
+        if (const Result<void> cut = drop_unchecked(*record); !cut) return pass(cut);
+        return store_.offset(*record);
+      });
+  if (!offset) {
+    log_warning("an upload's unchecked bytes stay hidden", {{"upload", record->upload}, {"reason", offset.error()}});
+    co_return;
+  }
+  if (*offset != record->bytes) co_return;
+  const Result<void> stored = co_await finish(*record);
+  if (!stored) log_warning("a whole upload waits to be stored", {{"upload", record->upload}});
 }
 
 Task<void> TusService::sweep(TusService& self, asio::any_io_executor loop) {
@@ -457,23 +510,25 @@ Task<void> TusService::sweep(TusService& self, asio::any_io_executor loop) {
 }
 
 Task<void> TusService::sweep_once(asio::any_io_executor loop) {
-  const std::vector<UploadId> uploads = co_await run_blocking<Lane::admitted>([this] { return store_.all(); });
+  const std::vector<UploadId> uploads = co_await run_blocking<Lane::background>([this] { return store_.all(); });
   for (const UploadId upload : uploads) {
-    if (locks_.locked(upload)) continue;
+    const std::unique_ptr<UploadLock> lock = locks_.try_lock(upload);
+    if (!lock) continue;
     const std::int64_t oldest = to_unix_ms(wall_now()) - settings_.lifetime.count();
     const std::int64_t touched =
-        co_await run_blocking<Lane::admitted>([this, upload] { return store_.touched_unix_ms(upload); });
+        co_await run_blocking<Lane::background>([this, upload] { return store_.touched_unix_ms(upload); });
     if (touched == 0 || touched > oldest) continue;
-    Result<UploadRecord> record = co_await run_blocking<Lane::admitted>([this, upload] { return store_.load(upload); });
+    Result<UploadRecord> record =
+        co_await run_blocking<Lane::background>([this, upload] { return store_.load(upload); });
     if (!record) continue;
     if (record->state == UploadState::finished) {
       co_await run_blocking<Lane::background>([this, upload] { store_.forget(upload); });
     } else if (record->state == UploadState::receiving) {
       const Result<void> ended =
-          co_await run_blocking<Lane::admitted>([this, &record] { return store_.end(*record, "expired"); });
+          co_await run_blocking<Lane::background>([this, &record] { return store_.end(*record, "expired"); });
       if (!ended) continue;
       log_info("upload expired", {{"upload", record->upload}, {"video", record->video}});
-      spawn(loop, "tell of an upload", tell(loop, *record));
+      tell_of(loop, *record);
     }
   }
 }

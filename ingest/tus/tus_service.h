@@ -48,6 +48,13 @@ class TusService {
   Task<http::Response> state_of(http::Exchange& exchange, UploadId upload, UploadRecord& record);
   /// The record, when the caller may touch it; otherwise the answer for the client.
   Task<std::expected<UploadRecord, http::Response>> admit(const http::RequestHead& head, UploadId upload);
+  /// The record as it stands, for who has the lock; otherwise the answer for the client.
+  Task<std::expected<UploadRecord, http::Response>> reload(UploadId upload);
+  Task<http::Response> patch_locked(http::Exchange& exchange, UploadId upload, UploadLock& lock, std::int64_t wanted,
+                                    std::optional<Checksum> checksum);
+  Task<http::Response> terminate_locked(http::Exchange& exchange, UploadId upload);
+  /// Cuts off what was never held against its checksum: a process was killed while it came.
+  Result<void> drop_unchecked(UploadRecord& record);
   Task<http::Response> receive(http::Exchange& exchange, UploadRecord& record, UploadLock& lock, std::int64_t offset,
                                std::optional<Checksum> checksum, unsigned status);
   Task<Result<std::int64_t>> write_body(http::Exchange& exchange, UploadId upload, UploadLock& lock,
@@ -55,9 +62,10 @@ class TusService {
   Task<Result<void>> finish(UploadRecord& record);
   http::Response progress(const UploadRecord& record, std::int64_t offset, unsigned status) const;
 
-  Task<void> tell(asio::any_io_executor loop, UploadRecord record);
+  void tell_of(const asio::any_io_executor& loop, const UploadRecord& record);
+  Task<void> tell(UploadRecord record);
   static Task<void> sweep(TusService& self, asio::any_io_executor loop);
-  Task<void> resume(UploadRecord record);
+  Task<void> resume(UploadId upload);
   Task<void> sweep_once(asio::any_io_executor loop);
 
   const Rooms& rooms_;

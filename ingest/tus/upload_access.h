@@ -1,4 +1,5 @@
-// May this caller touch that upload? Asked of the control plane, remembered for a minute.
+// May this caller touch that upload? Asked of the control plane, and again every few seconds while bytes come: an
+// account that is suspended must not go on uploading for as long as its line holds.
 #pragma once
 
 #include <chrono>
@@ -16,7 +17,8 @@
 
 namespace ribalta::ingest::tus {
 
-inline constexpr std::chrono::seconds kAccessLifetime{60};
+/// How long an answer holds. Each upload under way costs the control plane one look in that time.
+inline constexpr std::chrono::seconds kAccessLifetime{5};
 /// Answers remembered; each is a caller and an upload. Beyond, all are asked about again.
 inline constexpr std::size_t kAccessMax = 1'024;
 /// Cookie, X-Csrf-Token and Authorization, each, that are handed on.

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <boost/asio/post.hpp>
+#include <optional>
 
 namespace ribalta::ingest::tus {
 namespace {
@@ -17,14 +18,16 @@ std::int64_t now_ms() {
 
 /// Seen by the writers that wait for it too; `exchange` is touched on its own loop only, where it ends with the lock.
 struct UploadLock::State {
-  explicit State(http::Exchange& held) : exchange(&held), loop(held.loop()) {}
+  explicit State(http::Exchange* held) : exchange(held) {
+    if (held != nullptr) loop = held->loop();
+  }
   http::Exchange* exchange;
-  asio::any_io_executor loop;
+  std::optional<asio::any_io_executor> loop;  ///< never changes; nothing: no client to cut
   std::atomic<std::int64_t> heard_ms = now_ms();
   std::atomic<bool> taken_over = false;
 };
 
-UploadLock::UploadLock(UploadLocks& locks, std::string upload, http::Exchange& exchange)
+UploadLock::UploadLock(UploadLocks& locks, std::string upload, http::Exchange* exchange)
     : locks_(locks), upload_(std::move(upload)), state_(std::make_shared<State>(exchange)) {}
 
 UploadLock::~UploadLock() {
@@ -39,7 +42,7 @@ bool UploadLock::taken_over() const { return state_->taken_over; }
 
 Task<std::unique_ptr<UploadLock>> UploadLocks::lock(UploadId upload, http::Exchange& exchange) {
   const auto until = std::chrono::steady_clock::now() + kWriterGone;
-  auto fresh = std::make_unique<UploadLock>(*this, upload.text(), exchange);
+  auto fresh = std::make_unique<UploadLock>(*this, upload.text(), &exchange);
   while (true) {
     std::shared_ptr<UploadLock::State> other;
     {
@@ -51,8 +54,8 @@ Task<std::unique_ptr<UploadLock>> UploadLocks::lock(UploadId upload, http::Excha
     const bool silent = now_ms() - other->heard_ms >= kWriterSilence.count();
     if (!silent && !other->taken_over) co_return nullptr;
     if (std::chrono::steady_clock::now() > until) co_return nullptr;
-    if (!other->taken_over.exchange(true)) {
-      asio::post(other->loop, [other] {
+    if (other->loop && !other->taken_over.exchange(true)) {
+      asio::post(*other->loop, [other] {
         if (other->exchange != nullptr) other->exchange->cut();
       });
     }
@@ -60,9 +63,11 @@ Task<std::unique_ptr<UploadLock>> UploadLocks::lock(UploadId upload, http::Excha
   }
 }
 
-bool UploadLocks::locked(UploadId upload) {
+std::unique_ptr<UploadLock> UploadLocks::try_lock(UploadId upload) {
+  auto fresh = std::make_unique<UploadLock>(*this, upload.text(), nullptr);
   const std::scoped_lock guard{mutex_};
-  return locks_.contains(upload.view());
+  const auto [entry, entered] = locks_.try_emplace(upload.text(), fresh->state_);
+  return entered ? std::move(fresh) : nullptr;
 }
 
 }  // namespace ribalta::ingest::tus

@@ -21,10 +21,12 @@ inline constexpr std::chrono::milliseconds kWriterGone{2'000};
 
 class UploadLocks;
 
-/// Held by a handler while it writes, on the handler's loop; given back by its destructor.
+/// Held by a handler while it writes, on the handler's loop; given back by its destructor. Whoever is going to change
+/// an upload has its lock, and reads the record after that: what was read before may be another's past.
 class UploadLock {
  public:
-  UploadLock(UploadLocks& locks, std::string upload, http::Exchange& exchange);
+  /// @param exchange  of the client that writes; null for work without one, which is never cut.
+  UploadLock(UploadLocks& locks, std::string upload, http::Exchange* exchange);
   ~UploadLock();
   UploadLock(const UploadLock&) = delete;
   UploadLock& operator=(const UploadLock&) = delete;
@@ -44,8 +46,8 @@ class UploadLocks {
  public:
   /// @return the lock, or nothing while another writer is alive (423).
   Task<std::unique_ptr<UploadLock>> lock(UploadId upload, http::Exchange& exchange);
-  /// For work without a client, like expiry.
-  [[nodiscard]] bool locked(UploadId upload);
+  /// For work without a client, like expiry. @return nothing while somebody else has it.
+  std::unique_ptr<UploadLock> try_lock(UploadId upload);
 
  private:
   friend class UploadLock;
