@@ -4,6 +4,7 @@
 
 #include "control-plane/openapi.h"
 #include "core/log.h"
+#include "core/network.h"
 
 namespace ribalta::control {
 namespace {
@@ -59,8 +60,8 @@ Credentials credentials_of(const http::RequestHead& head) {
 
 std::string address_of(const http::RequestHead& head) {
   const std::string_view real = head.fields.get("X-Real-IP");
-  if (!real.empty() && real.size() <= 64) return std::string{real};
-  return head.peer;
+  if (!real.empty() && real.size() <= 64) return network_of(real);
+  return network_of(head.peer);
 }
 
 Task<http::Response> decide(ControlPtr control, http::RequestHead head, Need need, Mode mode, Work work) {
@@ -90,9 +91,13 @@ Task<http::Response> decide(ControlPtr control, http::RequestHead head, Need nee
   if (*refusal) co_return to_response(**refusal);
   if (!*done) {
     log_warning("a call to the API failed", {{"method", head.method}, {"path", head.path}, {"error", done->error()}});
-    const bool ours = done->error().code == Code::internal;
-    co_return ours ? http::Response::error(500, "internal", "Something went wrong on our side.")
-                   : http::Response::error(503, "unavailable", "The database does not answer. Try again in a moment.");
+    if (done->error().code == Code::internal) {
+      co_return http::Response::error(500, "internal", "Something went wrong on our side.");
+    }
+    http::Response later =
+        http::Response::error(503, "unavailable", "The database does not answer. Try again in a moment.");
+    later.fields.set("Retry-After", "1");
+    co_return later;
   }
   if (!**done) co_return to_response((*done)->error());
   if (mode == Mode::write) control->wake();

@@ -39,7 +39,7 @@ struct Call {
 using Work = std::function<Result<Outcome<http::Response>>(const Call&)>;
 
 Credentials credentials_of(const http::RequestHead& head);
-/// The client's address, as the edge found it.
+/// The client's address, as the edge found it; in IPv6 its /64: what limits count by (core/network.h).
 std::string address_of(const http::RequestHead& head);
 
 /// Finds out who asks, checks what is needed (and CSRF unless it is a GET), runs the work, and answers.
@@ -95,6 +95,11 @@ view::Maker maker(const Control& control);
 using ApiHandler = Task<void> (*)(ControlPtr, http::Exchange&, const Parameters&);
 void add_route(http::Router& router, const ControlPtr& control, std::string_view method, std::string_view path,
                ApiHandler handler);
+
+/// Seconds after which a password may be sent again: the line of hashes is shorter than that.
+inline constexpr std::int64_t kHashesRetryS = 5;
+/// A password that can't be hashed now: 429 where too many of the client's own wait, 503 where too many of all do.
+Refusal refuse_hash(const Error& error);
 
 /// Ends every session and token of an account: whoever knew the old password is out.
 Result<void> end_all(sql::Session& session, UserId user);

@@ -1,11 +1,12 @@
 // Accounts: set-up, signing up, in and out, passwords, API tokens.
-#include <array>
 #include <utility>
+#include <vector>
 
 #include "control-plane/api.h"
 #include "control-plane/sessions_store.h"
 #include "control-plane/store.h"
 #include "core/log.h"
+#include "core/network.h"
 
 namespace ribalta::control {
 namespace {
@@ -64,7 +65,7 @@ BOOST_DESCRIBE_STRUCT(Instance, (), (name, version, registration, setup_needed, 
 
 Refused unavailable(const Error& error) {
   log_warning("passwords can't be checked", {{"error", error}});
-  return refuse(503, "unavailable", "Too many people are signing in. Try again in a moment.", 5);
+  return Refused{refuse_hash(error)};
 }
 
 Refused too_many(std::int64_t wait_s) {
@@ -130,17 +131,23 @@ Task<Outcome<User>> check_sign_in(ControlPtr control, const SignUp& given, const
   const std::int64_t now = control->now_ms();
   const std::string pair = address + " " + given.name;
   // Counted before the hash is made, given back when it fits: guesses sent at once can't share one place in the bucket.
-  const std::array<std::pair<RateLimit*, std::string>, 3> buckets{
-      {{&control->sign_in_pair, pair}, {&control->sign_in_address, address}, {&control->sign_in_name, given.name}}};
-  for (std::size_t i = 0; i < buckets.size(); ++i) {
-    const std::int64_t wait = buckets[i].first->take(buckets[i].second, now);
-    if (wait == 0) continue;
-    for (std::size_t k = 0; k < i; ++k) buckets[k].first->give_back(buckets[k].second, now);
+  std::vector<std::pair<RateLimit*, std::string>> taken;
+  const auto take = [&taken, now](RateLimit& limit, const std::string& key) {
+    const std::int64_t wait = limit.take(key, now);
+    if (wait == 0) taken.emplace_back(&limit, key);
+    return wait;
+  };
+  const auto give_back = [&taken, now] {
+    for (const auto& [limit, key] : taken) limit->give_back(key, now);
+  };
+  std::int64_t wait = take(control->sign_in_pair, pair);
+  if (wait == 0) wait = take(control->sign_in_address, address);
+  const bool attacked = wait == 0 && take(control->sign_in_name, given.name) > 0;
+  if (attacked) wait = take(control->sign_in_site_attacked, site_of(address) + " " + given.name);
+  if (wait > 0) {
+    give_back();
     co_return too_many(wait);
   }
-  const auto give_back = [&buckets, now] {
-    for (const auto& [limit, key] : buckets) limit->give_back(key, now);
-  };
   auto found =
       co_await control->read([name = given.name](sql::Session& session) { return UsersStore{session}.by_name(name); });
   if (!found) {
@@ -148,7 +155,7 @@ Task<Outcome<User>> check_sign_in(ControlPtr control, const SignUp& given, const
     co_return unavailable(found.error());
   }
   const std::string hashed = *found ? (*found)->password : std::string{};
-  const Result<bool> right = co_await control->passwords.verify(hashed, given.password);
+  const Result<bool> right = co_await control->passwords.verify(hashed, given.password, address);
   if (!right) {
     give_back();
     co_return unavailable(right.error());
@@ -197,11 +204,10 @@ Task<void> make_account(ControlPtr control, http::Exchange& exchange, SignUp giv
                                                           std::to_string(wait) + " s.",
                                                       wait}));
   }
-  const Result<std::string> hashed = co_await control->passwords.hash(given.password);
+  const Result<std::string> hashed = co_await control->passwords.hash(given.password, address);
   if (!hashed) {
     control->sign_up_address.give_back(address, now);
-    co_return co_await respond(
-        exchange, to_response({503, "unavailable", "Too many people are signing in. Try again in a moment.", 5}));
+    co_return co_await respond(exchange, to_response(refuse_hash(hashed.error())));
   }
   const User user{.name = given.name,
                   .password = *hashed,
@@ -303,10 +309,8 @@ Task<void> change_password(ControlPtr control, http::Exchange& exchange, const P
   const SignUp old{user->name, given->at("old")};
   const Outcome<User> right = co_await check_sign_in(control, old, address);
   if (!right) co_return co_await respond(exchange, to_response(right.error()));
-  const Result<std::string> hashed = co_await control->passwords.hash(given->at("new"));
-  if (!hashed)
-    co_return co_await respond(
-        exchange, to_response({503, "unavailable", "Too many people are signing in. Try again in a moment.", 5}));
+  const Result<std::string> hashed = co_await control->passwords.hash(given->at("new"), address);
+  if (!hashed) co_return co_await respond(exchange, to_response(refuse_hash(hashed.error())));
   Work work = [control, hashed = *hashed](const Call& call) -> Result<Outcome<http::Response>> {
     if (auto set = UsersStore{call.session}.set_password(call.user().id, hashed); !set) return pass(set);
     if (auto ended = end_all(call.session, call.user().id); !ended) return pass(ended);
@@ -351,6 +355,13 @@ Task<void> delete_token(ControlPtr control, http::Exchange& exchange, const Para
 }
 
 }  // namespace
+
+Refusal refuse_hash(const Error& error) {
+  if (error.code == Code::limit) {
+    return {429, "rate_limited", "Too many passwords at once from your address. Try again in a moment.", kHashesRetryS};
+  }
+  return {503, "unavailable", "Too many people are signing in. Try again in a moment.", kHashesRetryS};
+}
 
 Result<void> end_all(sql::Session& session, UserId user) {
   SessionsStore sessions{session};

@@ -99,14 +99,14 @@ Result<Outcome<http::Response>> show(const Call& call, const Control& control, u
 }
 
 /// Empty stays empty: an account without a password.
-Task<Outcome<std::string>> hash_wanted(ControlPtr control, std::optional<std::string> password) {
+Task<Outcome<std::string>> hash_wanted(ControlPtr control, std::optional<std::string> password, std::string address) {
   if (!password) co_return std::string{};
   const Outcome<void> fit = check_password(*password);
   if (!fit) co_return std::unexpected<Refusal>{fit.error()};
-  Result<std::string> hashed = co_await control->passwords.hash(std::move(*password));
+  Result<std::string> hashed = co_await control->passwords.hash(std::move(*password), std::move(address));
   if (!hashed)
     co_return std::unexpected<Refusal>{
-        Refusal{503, "unavailable", "Too many passwords at once. Try again in a moment.", 5}};
+        Refusal{503, "unavailable", "Too many passwords at once. Try again in a moment.", kHashesRetryS}};
   co_return std::move(*hashed);
 }
 
@@ -128,7 +128,7 @@ Task<void> make_user(ControlPtr control, http::Exchange& exchange, const Paramet
   if (!wanted) co_return co_await respond(exchange, to_response(wanted.error()));
   const Outcome<void> fit = check_name(wanted->name);
   if (!fit) co_return co_await respond(exchange, to_response(fit.error()));
-  const Outcome<std::string> hashed = co_await hash_wanted(control, wanted->password);
+  const Outcome<std::string> hashed = co_await hash_wanted(control, wanted->password, address_of(head));
   if (!hashed) co_return co_await respond(exchange, to_response(hashed.error()));
   Work work = [control, wanted = *wanted, hashed = *hashed](const Call& call) -> Result<Outcome<http::Response>> {
     UsersStore users{call.session};
@@ -163,7 +163,7 @@ Task<void> change_user(ControlPtr control, http::Exchange& exchange, const Param
     co_return co_await respond(exchange, std::move(*refused));
   Outcome<AdminUserChange> wanted = co_await read_json<AdminUserChange>(exchange);
   if (!wanted) co_return co_await respond(exchange, to_response(wanted.error()));
-  const Outcome<std::string> hashed = co_await hash_wanted(control, wanted->password);
+  const Outcome<std::string> hashed = co_await hash_wanted(control, wanted->password, address_of(head));
   if (!hashed) co_return co_await respond(exchange, to_response(hashed.error()));
   std::string name{http::parameter(parameters, "name")};
   Work work = [control, wanted = *wanted, hashed = *hashed,

@@ -273,6 +273,14 @@ Result<Outcome<void>> change_roles(sql::Session& session, const User& user, cons
       if (auto ended = end_stream(session, (*live)->id, rules, now); !ended) return pass(ended);
     }
   }
+  if (change.suspended) {
+    // Nothing of theirs goes on playing for the time that an ended broadcast is otherwise kept.
+    auto kept = StreamsStore{session}.kept_of(user.id);
+    if (!kept) return pass(kept);
+    for (const StreamId id : *kept) {
+      if (auto owed = ErrandsStore{session}.want(ErrandKind::stream_remove, id.view(), now); !owed) return pass(owed);
+    }
+  }
   if (change.suspended != user.suspended) {
     auto ids = VideosStore{session}.ids_of(user.id);
     if (!ids) return pass(ids);

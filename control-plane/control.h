@@ -26,10 +26,15 @@
 
 namespace ribalta::control {
 
-/// Failed attempts to sign in. Per address and name together: nobody can lock somebody else out from elsewhere.
+/// Failed attempts to sign in, in kSignInWindow. An address is a client's: its /64 in IPv6 (core/network.h). Per
+/// address and name together: nobody can lock somebody else out from elsewhere.
 inline constexpr std::int64_t kSignInTriesPair = 10;
 inline constexpr std::int64_t kSignInTriesAddress = 30;
+/// Of one name from all addresses together. Beyond, the name is under attack from many, and each site (an address, or
+/// an IPv6 /48) has only kSignInTriesSiteAttacked for it: guessing slows down to a fifth and less, and the owner still
+/// comes in from where they are. Nobody is locked out by others.
 inline constexpr std::int64_t kSignInTriesName = 200;
+inline constexpr std::int64_t kSignInTriesSiteAttacked = 2;
 inline constexpr std::chrono::minutes kSignInWindow{10};
 /// Accounts made from one address: a school is one address too.
 inline constexpr std::int64_t kSignUpsAddress = 60;
@@ -63,6 +68,7 @@ class Control {
   RateLimit sign_in_pair{kSignInTriesPair, kSignInWindow};
   RateLimit sign_in_address{kSignInTriesAddress, kSignInWindow};
   RateLimit sign_in_name{kSignInTriesName, kSignInWindow};
+  RateLimit sign_in_site_attacked{kSignInTriesSiteAttacked, kSignInWindow};
   RateLimit sign_up_address{kSignUpsAddress, kSignUpWindow};
   RateLimit wrong_key_address{kWrongKeysAddress, kSignInWindow};
 

@@ -3,6 +3,7 @@
 #include "control-plane/jobs_store.h"
 #include "core/internal_auth.h"
 #include "core/log.h"
+#include "core/network.h"
 #include "core/units.h"
 
 namespace ribalta::control {
@@ -84,7 +85,7 @@ Task<http::Response> post_publish(ControlPtr control, http::Exchange& exchange, 
   const auto answer = co_await control->write<Lane::background>("publish", std::move(work));
   // Only wrong keys are limited: others behind the same address go on, and keys are too long to guess.
   if (answer && !*answer && answer->error().code == "wrong_key") {
-    if (const std::int64_t wait = control->wrong_key_address.take(request->address, now); wait > 0) {
+    if (const std::int64_t wait = control->wrong_key_address.take(network_of(request->address), now); wait > 0) {
       co_return to_response(
           {403, "wrong_key",
            "Too many wrong stream keys from your address. Try again in " + std::to_string(wait) + " s.", wait});

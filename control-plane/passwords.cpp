@@ -5,6 +5,8 @@
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <map>
+#include <mutex>
 
 namespace ribalta::control {
 
@@ -20,24 +22,12 @@ struct Passwords::State {
   PasswordCost cost;
   std::string nobody;  ///< what a password is held against where there is no account
   asio::thread_pool pool{kHashesAtOnce};
-  std::atomic<std::size_t> waiting{0};
+  std::mutex mutex;
+  std::size_t waiting = 0;
+  std::map<std::string, std::size_t> clients;  ///< those that wait, and how many of each
 };
 
 namespace {
-
-class Place {
- public:
-  explicit Place(std::atomic<std::size_t>& waiting)
-      : waiting_(waiting), got_(waiting.fetch_add(1) < kHashesWaitingMax) {}
-  ~Place() { waiting_.fetch_sub(1); }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  [[nodiscard]] bool got() const { return got_; }
-
- private:
-  std::atomic<std::size_t>& waiting_;
-  bool got_;
-};
 
 Task<Result<std::string>> hash_here(PasswordCost cost, std::string password) {
   std::array<char, crypto_pwhash_STRBYTES> text{};
@@ -53,20 +43,52 @@ Task<bool> verify_here(std::string hashed, std::string password) {
 
 }  // namespace
 
+/// A place in line, while it lives.
+class Passwords::Place {
+ public:
+  Place(State& state, std::string client) : state_(state), client_(std::move(client)) {
+    const std::lock_guard lock{state_.mutex};
+    const auto found = state_.clients.find(client_);
+    if (found != state_.clients.end() && found->second >= kHashesWaitingClientMax) {
+      got_ = fail(Code::limit, "too many passwords of one client at once");
+    } else if (state_.waiting >= kHashesWaitingMax) {
+      got_ = fail(Code::unavailable, "too many passwords at once");
+    } else {
+      ++state_.clients[client_];
+      ++state_.waiting;
+    }
+  }
+  ~Place() {
+    if (!got_) return;
+    const std::lock_guard lock{state_.mutex};
+    --state_.waiting;
+    const auto found = state_.clients.find(client_);
+    if (--found->second == 0) state_.clients.erase(found);
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  [[nodiscard]] const Result<void>& got() const { return got_; }
+
+ private:
+  State& state_;
+  std::string client_;
+  Result<void> got_;
+};
+
 Passwords::Passwords(PasswordCost cost) : state_(std::make_unique<State>(cost)) {}
 Passwords::~Passwords() = default;
 
-Task<Result<std::string>> Passwords::hash(std::string password) {
-  const Place place{state_->waiting};
-  if (!place.got()) co_return fail(Code::unavailable, "too many passwords at once");
+Task<Result<std::string>> Passwords::hash(std::string password, std::string client) {
+  const Place place{*state_, std::move(client)};
+  if (!place.got()) co_return pass(place.got());
   Task<Result<std::string>> work = hash_here(state_->cost, std::move(password));
   Result<std::string> hashed = co_await asio::co_spawn(state_->pool, std::move(work), asio::use_awaitable);
   co_return hashed;
 }
 
-Task<Result<bool>> Passwords::verify(std::string hashed, std::string password) {
-  const Place place{state_->waiting};
-  if (!place.got()) co_return fail(Code::unavailable, "too many passwords at once");
+Task<Result<bool>> Passwords::verify(std::string hashed, std::string password, std::string client) {
+  const Place place{*state_, std::move(client)};
+  if (!place.got()) co_return pass(place.got());
   const bool known = !hashed.empty();
   if (!known) hashed = state_->nobody;
   Task<bool> work = verify_here(std::move(hashed), std::move(password));

@@ -3,7 +3,6 @@
 // waits for it.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -24,8 +23,11 @@ inline constexpr std::size_t kPasswordCharsMin = 8;
 inline constexpr std::size_t kPasswordCharsMax = 256;
 /// Hashes at once: their memory is this times 64 MiB.
 inline constexpr std::size_t kHashesAtOnce = 2;
-/// Waiting or at work; beyond: unavailable.
+/// Waiting or at work; beyond: unavailable. At a tenth of a second each and two at once, the last waits under 2 s.
 inline constexpr std::size_t kHashesWaitingMax = 32;
+/// Of one client (core/network.h), so that none has the line for itself: four clients leave room for others.
+inline constexpr std::size_t kHashesWaitingClientMax = 6;
+static_assert(4 * kHashesWaitingClientMax < kHashesWaitingMax);
 
 class Passwords {
  public:
@@ -34,13 +36,15 @@ class Passwords {
   Passwords(const Passwords&) = delete;
   Passwords& operator=(const Passwords&) = delete;
 
-  /// @error unavailable: too many wait; internal: no memory.
-  Task<Result<std::string>> hash(std::string password);
+  /// @param client  for whom: its network_of(address).
+  /// @error limit: too many of that client wait; unavailable: too many of all; internal: no memory.
+  Task<Result<std::string>> hash(std::string password, std::string client);
   /// An empty `hashed` (no such account, or one without a password) costs the same time and is never right.
-  Task<Result<bool>> verify(std::string hashed, std::string password);
+  Task<Result<bool>> verify(std::string hashed, std::string password, std::string client);
 
  private:
   struct State;
+  class Place;
   std::unique_ptr<State> state_;
 };
 

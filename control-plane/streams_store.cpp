@@ -145,6 +145,15 @@ Result<std::vector<StreamId>> StreamsStore::ended_before(std::int64_t before, st
   return ids;
 }
 
+Result<std::vector<StreamId>> StreamsStore::kept_of(UserId user) {
+  auto rows = sql_.rows<std::string>("streams.kept_of", "SELECT id FROM streams WHERE user_id = :1 AND removed = 0",
+                                     {user.view()});
+  if (!rows) return pass(rows);
+  std::vector<StreamId> ids;
+  for (const auto& [id] : *rows) ids.push_back(stored_id<StreamId>(id));
+  return ids;
+}
+
 Result<std::int64_t> StreamsStore::count_active() {
   return number(sql_.row<std::int64_t>("streams.count_active", "SELECT COUNT(*) FROM streams WHERE state <> 'ended'"));
 }

@@ -184,6 +184,10 @@ bool Notes::wait_for(std::string_view line) {
 }
 
 Task<Result<redis::Reply>> FakeRedis::command(std::vector<std::string> arguments) {
+  if (throws > 0) {
+    --throws;
+    throw std::runtime_error("Redis, says the test");
+  }
   if (down) co_return fail(Code::unavailable, "not connected");
   std::string line;
   for (const std::string& argument : arguments) line += (line.empty() ? "" : " ") + argument;
@@ -203,7 +207,13 @@ House::House(HouseOptions options) {
   config.upload_mib_max = std::min<std::int64_t>(config.upload_mib_max, options.user_mib_max);
   config.drafts_max = options.drafts_max;
   config.live_cores = 2;
-  ControlOptions fast{.password_cost = {.passes = 1, .memory_bytes = 8192}, .now_ms = [this] { return now_.load(); }};
+  ControlOptions fast{.password_cost = {.passes = 1, .memory_bytes = 8192}, .now_ms = [this] {
+                        if (clock_throws > 0) {
+                          --clock_throws;
+                          throw std::runtime_error("the clock, says the test");
+                        }
+                        return now_.load();
+                      }};
   control = must(Control::open(node, std::move(config), std::move(fast)));
   background = std::make_shared<Background>(control);
   add_api_routes(control, router);
@@ -220,6 +230,11 @@ House::~House() {
   packager.reset();
   node.loops->stop(std::chrono::seconds{5});
   server_.reset();
+}
+
+bool House::wait_clock_thrown() {
+  for (int i = 0; i < 1000 && clock_throws > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  return clock_throws == 0;
 }
 
 http::Response House::call(http::Request request) {

@@ -82,6 +82,8 @@ class FakeRedis : public redis::Client {
     if (connected_) connected_();
   }
   std::atomic<bool> down{false};
+  /// So many of the next commands throw.
+  std::atomic<int> throws{0};
 
  private:
   Notes notes_;
@@ -111,6 +113,10 @@ class House {
   void errands();
   void run_background();
   void pass_ms(std::int64_t ms) { now_ += ms; }
+  /// So many of the next looks at the clock throw.
+  std::atomic<int> clock_throws{0};
+  /// Returns once they have (false: not within 10 s).
+  bool wait_clock_thrown();
   [[nodiscard]] std::int64_t now() const { return now_; }
   /// Another ingest or worker process from now on.
   void restart_caller() { caller_ = NodeId::random(); }
