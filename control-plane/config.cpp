@@ -1,6 +1,8 @@
 #include "control-plane/config.h"
 
-#include "core/http/http.h"
+#include <algorithm>
+#include <filesystem>
+#include <initializer_list>
 
 namespace ribalta::control {
 
@@ -33,23 +35,52 @@ void read_config(ConfigReader& reader, Config& config) {
       .boolean("creators_by_default", config.creators_by_default, "who signs up may upload and go live");
 }
 
-Result<void> check_config(const Config& config) {
-  if (config.locale != "en" && config.locale != "it")
-    return fail(Code::malformed, "control.locale: en or it, not", config.locale);
+namespace {
+
+/// Stands in links and in the pages: no blanks, quotes or control characters.
+bool is_url(std::string_view text, std::initializer_list<std::string_view> schemes) {
+  const auto fits = [text](std::string_view scheme) { return text.starts_with(scheme) && text.size() > scheme.size(); };
+  const auto plain = [](char c) { return c > ' ' && c < 0x7F && c != '"' && c != '\'' && c != '<' && c != '>'; };
+  return std::ranges::any_of(schemes, fits) && std::ranges::all_of(text, plain);
+}
+
+Result<void> check_database(const std::string& address, const NodeConfig& node) {
+  constexpr std::string_view kSqlite = "sqlite:";
+  if (address.empty()) return check_folder(node.data / "control");
+  if (address.starts_with("postgresql:")) return {};
+  if (!address.starts_with(kSqlite)) return fail(Code::malformed, "begins with sqlite: or postgresql:");
+  const std::filesystem::path folder = std::filesystem::path{address.substr(kSqlite.size())}.parent_path();
+  std::error_code error;
+  if (!folder.empty() && !std::filesystem::is_directory(folder, error)) {
+    return fail(Code::io, "there is no folder", folder.string());
+  }
+  return check_folder(folder.empty() ? "." : folder);
+}
+
+}  // namespace
+
+void check_config(const Config& config, const NodeConfig& node, ConfigReader& reader) {
+  const auto complain = [&reader](std::string_view key, std::string_view what) {
+    reader.complain("control", key, what);
+  };
+  if (config.locale != "en" && config.locale != "it") complain("locale", "en or it, not " + config.locale);
   if (config.registration != "open" && config.registration != "closed") {
-    return fail(Code::malformed, "control.registration: open or closed, not", config.registration);
+    complain("registration", "open or closed, not " + config.registration);
   }
-  if (config.name.empty() || config.name.size() > 64) return fail(Code::malformed, "control.name: 1 to 64 bytes");
-  if (!config.site_url.starts_with("http://") && !config.site_url.starts_with("https://")) {
-    return fail(Code::malformed, "control.site_url: begins with http:// or https://");
+  if (config.name.empty() || config.name.size() > 64) complain("name", "1 to 64 bytes");
+  if (!is_url(config.site_url, {"http://", "https://"})) complain("site_url", "begins with http:// or https://");
+  if (!is_url(config.rtmp_url, {"rtmp://", "rtmps://"})) complain("rtmp_url", "begins with rtmp://");
+  if (!config.rtmps_url.empty() && !is_url(config.rtmps_url, {"rtmps://"})) {
+    complain("rtmps_url", "begins with rtmps://, or is empty");
   }
-  if (!config.packager.empty() && !http::Address::parse(config.packager)) {
-    return fail(Code::malformed, "control.packager: unix:PATH or HOST:PORT");
-  }
+  check_address(reader, "control", "packager", config.packager);
   if (config.upload_mib_max > config.user_mib_max) {
-    return fail(Code::malformed, "control.upload_mib_max: larger than user_mib_max");
+    complain("upload_mib_max", std::to_string(config.upload_mib_max) + " is over control.user_mib_max, " +
+                                   std::to_string(config.user_mib_max));
   }
-  return {};
+  if (const auto database = check_database(config.database, node); !database) {
+    complain("database", database.error().message);
+  }
 }
 
 }  // namespace ribalta::control

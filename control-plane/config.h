@@ -40,7 +40,7 @@ struct Config {
 
 /// Describes and reads the section; complaints stay in the reader.
 void read_config(ConfigReader& reader, Config& config);
-/// What one field alone does not show. @error malformed: a sentence that names the field.
-Result<void> check_config(const Config& config);
+/// What one field alone does not show; complaints stay in the reader.
+void check_config(const Config& config, const NodeConfig& node, ConfigReader& reader);
 
 }  // namespace ribalta::control

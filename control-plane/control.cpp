@@ -46,7 +46,6 @@ Task<Result<redis::Reply>> command_there(std::shared_ptr<redis::Client> client, 
 }  // namespace
 
 Result<std::shared_ptr<Control>> Control::open(Node& node, Config config, ControlOptions options) {
-  if (auto checked = check_config(config); !checked) return pass(checked);
   const fs::path folder = node.config.data / "secrets";
   auto secrets = Secrets::open(folder);
   if (!secrets) return secrets.error().in("secrets");

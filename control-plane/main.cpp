@@ -45,6 +45,9 @@ int main(int argc, char** argv) {
   ribalta::Role role{
       .name = "control",
       .read_config = [running](ribalta::ConfigReader& reader) { control::read_config(reader, running->config); },
+      .check_config = [running](
+                          const ribalta::NodeConfig& node,
+                          ribalta::ConfigReader& reader) { control::check_config(running->config, node, reader); },
       .start = [running](ribalta::Node& node,
                          ribalta::http::Router& router) { return control::start(*running, node, router); },
       .health = [running] { return control::health(*running); },

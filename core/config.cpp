@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <fstream>
@@ -20,6 +21,13 @@ namespace {
 /// A configuration is a page or two; a larger file is something else.
 constexpr std::uintmax_t kConfigBytesMax = 1024 * 1024;
 constexpr std::string_view kEnvironmentPrefix{"RIBALTA_"};
+constexpr std::string_view kDefaultPrefix{"RIBALTA_DEFAULT_"};
+/// Each daemon describes its own; a section beyond these is a slip of the pen.
+constexpr std::array<std::string_view, 8> kSections{"node",    "log",      "redis",  "store",
+                                                    "control", "packager", "ingest", "transcode"};
+/// 32 random bytes as hexadecimal digits; a shorter secret can be guessed.
+constexpr std::size_t kNodeSecretCharsMin = 32;
+constexpr std::size_t kNodeSecretCharsMax = 1024;
 
 std::string upper(std::string_view text) {
   std::string out;
@@ -47,9 +55,10 @@ struct ConfigReader::State {
   toml::table table;
   std::map<std::string, std::string, std::less<>> environment;  ///< RIBALTA_… only
   std::map<std::string, std::set<std::string, std::less<>>, std::less<>> described;
+  std::map<std::string, std::string, std::less<>> values;  ///< `section.key` → the value that holds, as text
   std::vector<std::string> complaints;
 
-  /// Where a field's value comes from: the environment first, then the file.
+  /// Where a field's value comes from: the environment, then the file, then the environment's defaults.
   struct Found {
     std::string where;  ///< `ribalta.toml:12: ingest.rtmp_port` or the variable's name
     const std::string* variable = nullptr;
@@ -60,16 +69,28 @@ struct ConfigReader::State {
 
   std::string place(const toml::node& node) const { return name + ":" + std::to_string(node.source().begin.line); }
 
-  std::optional<Found> find(const std::string& section, std::string_view key) {
-    described[section].emplace(key);
-    const std::string variable = std::string{kEnvironmentPrefix} + upper(section) + "_" + upper(key);
-    if (const auto set = environment.find(variable); set != environment.end()) {
-      return Found{variable, &set->second, nullptr};
-    }
+  std::optional<Found> variable(std::string_view prefix, std::string_view section, std::string_view key) const {
+    const std::string variable = std::string{prefix} + upper(section) + "_" + upper(key);
+    const auto set = environment.find(variable);
+    if (set == environment.end()) return std::nullopt;
+    return Found{variable, &set->second, nullptr};
+  }
+
+  std::optional<Found> origin(std::string_view section, std::string_view key) const {
+    if (const auto said = variable(kEnvironmentPrefix, section, key)) return said;
     const toml::table* fields = table[section].as_table();
     const toml::node* node = fields == nullptr ? nullptr : fields->get(key);
-    if (node == nullptr) return std::nullopt;
-    return Found{place(*node) + ": " + section + "." + std::string{key}, nullptr, node};
+    if (node == nullptr) return variable(kDefaultPrefix, section, key);
+    return Found{place(*node) + ": " + std::string{section} + "." + std::string{key}, nullptr, node};
+  }
+
+  std::optional<Found> find(const std::string& section, std::string_view key) {
+    described[section].emplace(key);
+    return origin(section, key);
+  }
+
+  void keep(const std::string& section, std::string_view key, std::string value) {
+    values.insert_or_assign(section + "." + std::string{key}, std::move(value));
   }
 
   void check_bounds(const Found& found, std::int64_t number, std::int64_t min, std::int64_t max) {
@@ -151,8 +172,27 @@ ConfigSection ConfigReader::section(std::string_view name) {
   return ConfigSection{*state_, name};
 }
 
+void ConfigReader::complain(std::string_view section, std::string_view key, std::string_view what) {
+  const std::optional<State::Found> found = state_->origin(section, key);
+  const std::string nowhere = state_->name + ": " + std::string{section} + "." + std::string{key};
+  state_->complain(found ? found->where : nowhere, std::string{what});
+}
+
+std::optional<std::string> ConfigReader::value(std::string_view section, std::string_view key) const {
+  const auto found = state_->values.find(std::string{section} + "." + std::string{key});
+  if (found == state_->values.end()) return std::nullopt;
+  return found->second;
+}
+
 Result<void> ConfigReader::finish() {
   std::vector<std::string> complaints = state_->complaints;
+  for (const auto& [section, node] : state_->table) {
+    if (state_->described.contains(section.str()) || std::ranges::find(kSections, section.str()) != kSections.end()) {
+      continue;
+    }
+    const std::string what = node.is_table() ? ": there is no such section" : ": stands in no section";
+    complaints.push_back(state_->place(node) + ": " + std::string{section.str()} + what);
+  }
   for (const auto& [section, keys] : state_->described) {
     if (const toml::table* fields = state_->table[section].as_table()) {
       for (const auto& [key, node] : *fields) {
@@ -160,12 +200,14 @@ Result<void> ConfigReader::finish() {
         complaints.push_back(state_->place(node) + ": " + section + "." + std::string{key.str()} + ": unknown");
       }
     }
-    const std::string prefix = std::string{kEnvironmentPrefix} + upper(section) + "_";
-    for (const auto& [variable, value] : state_->environment) {
-      if (!variable.starts_with(prefix)) continue;
-      const bool known =
-          std::ranges::any_of(keys, [&](const std::string& key) { return variable == prefix + upper(key); });
-      if (!known) complaints.push_back(variable + ": unknown");
+    for (const std::string_view level : {kEnvironmentPrefix, kDefaultPrefix}) {
+      const std::string prefix = std::string{level} + upper(section) + "_";
+      for (const auto& [variable, value] : state_->environment) {
+        if (!variable.starts_with(prefix)) continue;
+        const bool known =
+            std::ranges::any_of(keys, [&](const std::string& key) { return variable == prefix + upper(key); });
+        if (!known) complaints.push_back(variable + ": unknown");
+      }
     }
   }
   if (complaints.empty()) return {};
@@ -176,16 +218,19 @@ Result<void> ConfigReader::finish() {
 
 ConfigSection& ConfigSection::text(std::string_view key, std::string& value, std::string_view) {
   if (std::optional<std::string> found = state_->text(name_, key)) value = std::move(*found);
+  state_->keep(name_, key, value);
   return *this;
 }
 
 ConfigSection& ConfigSection::path(std::string_view key, std::filesystem::path& value, std::string_view) {
   if (const std::optional<std::string> found = state_->text(name_, key)) value = *found;
+  state_->keep(name_, key, value.string());
   return *this;
 }
 
 ConfigSection& ConfigSection::boolean(std::string_view key, bool& value, std::string_view) {
   const auto found = state_->find(name_, key);
+  state_->keep(name_, key, value ? "true" : "false");
   if (!found) return *this;
   std::optional<bool> flag;
   if (found->variable != nullptr) {
@@ -198,6 +243,7 @@ ConfigSection& ConfigSection::boolean(std::string_view key, bool& value, std::st
     state_->complain(found->where, "not true or false");
   } else {
     value = *flag;
+    state_->keep(name_, key, value ? "true" : "false");
   }
   return *this;
 }
@@ -205,6 +251,7 @@ ConfigSection& ConfigSection::boolean(std::string_view key, bool& value, std::st
 ConfigSection& ConfigSection::integer(std::string_view key, std::int64_t& value, std::int64_t min, std::int64_t max,
                                       std::string_view) {
   if (const std::optional<std::int64_t> found = state_->integer(name_, key, min, max)) value = *found;
+  state_->keep(name_, key, std::to_string(value));
   return *this;
 }
 
@@ -212,6 +259,7 @@ ConfigSection& ConfigSection::port(std::string_view key, std::uint16_t& value, s
   if (const std::optional<std::int64_t> found = state_->integer(name_, key, 0, 65'535)) {
     value = static_cast<std::uint16_t>(*found);
   }
+  state_->keep(name_, key, std::to_string(value));
   return *this;
 }
 
@@ -223,6 +271,7 @@ ConfigSection& ConfigSection::duration(std::string_view key, std::chrono::millis
   if (const std::optional<std::int64_t> found = state_->integer(name_, key, least, max.count() / unit)) {
     value = std::chrono::milliseconds{*found * unit};
   }
+  state_->keep(name_, key, std::to_string(value.count() / unit));
   return *this;
 }
 
@@ -255,7 +304,7 @@ ConfigSection& ConfigSection::text_list(std::string_view key, std::vector<std::s
   return *this;
 }
 
-Result<NodeConfig> read_node_config(ConfigReader& reader, std::string_view role) {
+NodeConfig read_node_config(ConfigReader& reader, std::string_view role) {
   NodeConfig config;
   std::filesystem::path secret_file;
   std::string level = "info";
@@ -270,26 +319,9 @@ Result<NodeConfig> read_node_config(ConfigReader& reader, std::string_view role)
       .text("level", level, "debug, info, warning or error")
       .text("format", format, "text for people, json for machines");
 
-  if (config.data.empty()) return fail(Code::malformed, "node.data: missing (the one folder that holds all state)");
-  std::error_code error;
-  config.data = std::filesystem::absolute(config.data, error).lexically_normal();
-  if (error) return fail(Code::io, "node.data:", error.message());
-  const auto under_data = [&config](const std::filesystem::path& path) {
-    return (config.data / path).lexically_normal();
-  };
-  config.run = under_data(config.run.empty() ? "run" : config.run);
-  config.store = under_data(config.store.empty() ? "store" : config.store);
-  config.node_secret_file = under_data(secret_file.empty() ? "secrets/node" : secret_file).string();
-  if (config.redis.starts_with("unix:")) config.redis = "unix:" + under_data(config.redis.substr(5)).string();
-  if (const auto address = http::Address::parse(config.redis); !address) return address.error().in("redis.address");
-  const std::string socket = config.run / (std::string{role} + ".sock");
-  if (const auto address = http::Address::parse("unix:" + socket); !address) {
-    return address.error().in("node.run is too deep a folder");
-  }
-
   config.log.role = role;
   config.log.json = format == "json";
-  if (format != "json" && format != "text") return fail(Code::malformed, "log.format: neither text nor json:", format);
+  if (format != "json" && format != "text") reader.complain("log", "format", "text or json, not " + format);
   if (level == "debug") {
     config.log.level = LogLevel::debug;
   } else if (level == "warning") {
@@ -297,9 +329,64 @@ Result<NodeConfig> read_node_config(ConfigReader& reader, std::string_view role)
   } else if (level == "error") {
     config.log.level = LogLevel::error;
   } else if (level != "info") {
-    return fail(Code::malformed, "log.level: none of debug, info, warning, error:", level);
+    reader.complain("log", "level", "debug, info, warning or error, not " + level);
+  }
+
+  if (config.data.empty()) {
+    reader.complain("node", "data", "missing (the one folder that holds all state)");
+    return config;
+  }
+  std::error_code error;
+  config.data = std::filesystem::absolute(config.data, error).lexically_normal();
+  if (error) reader.complain("node", "data", error.message());
+  const auto under_data = [&config](const std::filesystem::path& path) {
+    return (config.data / path).lexically_normal();
+  };
+  config.run = under_data(config.run.empty() ? "run" : config.run);
+  config.store = under_data(config.store.empty() ? "store" : config.store);
+  config.node_secret_file = under_data(secret_file.empty() ? "secrets/node" : secret_file).string();
+  if (config.redis.starts_with("unix:")) config.redis = "unix:" + under_data(config.redis.substr(5)).string();
+  if (const auto address = http::Address::parse(config.redis); !address) {
+    reader.complain("redis", "address", address.error().message);
+  }
+  const std::string socket = config.run / (std::string{role} + ".sock");
+  if (const auto address = http::Address::parse("unix:" + socket); !address) {
+    reader.complain("node", "run", "too deep a folder: " + address.error().message);
   }
   return config;
+}
+
+Result<std::string> read_node_secret(const NodeConfig& config) {
+  const std::string& file = config.node_secret_file;
+  std::ifstream stream{file, std::ios::binary};
+  if (!stream) return fail(Code::not_found, "can't be read (scripts/up makes it):", file);
+  std::string secret(kNodeSecretCharsMax + 1, '\0');
+  stream.read(secret.data(), static_cast<std::streamsize>(secret.size()));
+  secret.resize(static_cast<std::size_t>(stream.gcount()));
+  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r' || secret.back() == ' ')) secret.pop_back();
+  if (secret.size() < kNodeSecretCharsMin) return fail(Code::malformed, "under 32 characters:", file);
+  if (secret.size() > kNodeSecretCharsMax) return fail(Code::limit, "over 1024 characters:", file);
+  return secret;
+}
+
+Result<void> check_folder(const std::filesystem::path& folder) {
+  std::filesystem::path there = folder;
+  std::error_code error;
+  while (!std::filesystem::exists(there, error) && there.has_parent_path() && there != there.parent_path()) {
+    there = there.parent_path();
+  }
+  if (!std::filesystem::is_directory(there, error)) return fail(Code::io, "not a folder:", there.string());
+  if (::access(there.c_str(), W_OK | X_OK) != 0) {
+    return fail(Code::io, "no permission to write to the folder", there.string());
+  }
+  return {};
+}
+
+void check_address(ConfigReader& reader, std::string_view section, std::string_view key, const std::string& address) {
+  if (address.empty()) return;
+  if (const auto parsed = http::Address::parse(address); !parsed) {
+    reader.complain(section, key, parsed.error().message);
+  }
 }
 
 }  // namespace ribalta

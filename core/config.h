@@ -1,4 +1,5 @@
-// One file, `ribalta.toml`, a section for each role; `RIBALTA_SECTION_KEY=…` in the environment wins over the file.
+// One file, `ribalta.toml`, a section for each role; `RIBALTA_SECTION_KEY=…` in the environment wins over the file, and
+// the file over `RIBALTA_DEFAULT_SECTION_KEY=…` (what scripts/up guesses).
 // A role describes its section once, as a list of fields with default, range and unit; reading checks the whole file
 // before anything starts, and every complaint names file, line and field:
 //   ribalta.toml:12: ingest.rtmp_port: 70000 is over 65535
@@ -7,13 +8,15 @@
 //   ConfigReader reader = …; reader.section("ingest")
 //       .port("rtmp_port", config.rtmp_port, "TCP port for RTMP")
 //       .duration("publish_deadline_ms", config.publish_deadline, 1s, 60s, "from accept to publish");
-//   Result<void> checked = reader.finish();   // unknown keys of the sections that were described are errors too
+//   if (config.tls_cert.empty() != config.tls_key.empty()) reader.complain("ingest", "tls_key", "goes with tls_cert");
+//   Result<void> checked = reader.finish();   // unknown sections, and unknown keys of described ones, are errors too
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,7 +42,13 @@ class ConfigReader {
 
   /// The named section; fields that are not in the file keep the value that they have.
   ConfigSection section(std::string_view name);
-  /// All complaints so far, one a line, and unknown keys in described sections. Sections of other roles are left alone.
+  /// What a field alone could not show (two that don't go together, a file that can't be read): said with where the
+  /// value comes from, the line of the file or the variable; `FILE: section.key` when it is the default.
+  void complain(std::string_view section, std::string_view key, std::string_view what);
+  /// The value that holds for a described key, as text. @return nothing: no such key was described.
+  [[nodiscard]] std::optional<std::string> value(std::string_view section, std::string_view key) const;
+  /// All complaints so far, one a line, with unknown keys in described sections and sections that no role has. What is
+  /// in the sections of other roles is left alone.
   Result<void> finish();
 
  private:
@@ -78,6 +87,13 @@ struct NodeConfig {
   std::filesystem::path store;                ///< [store] folder: the object store; default data/store
   LogOptions log;                             ///< [log] level, format
 };
-Result<NodeConfig> read_node_config(ConfigReader& reader, std::string_view role);
+/// Describes, reads and checks those sections; complaints stay in the reader. Without `data` the rest is of no use.
+NodeConfig read_node_config(ConfigReader& reader, std::string_view role);
+/// What `node.secret_file` holds. @error not_found, malformed, limit: in words, without the key's name.
+Result<std::string> read_node_secret(const NodeConfig& config);
+/// The folder can be written, or made. @error io: in words.
+Result<void> check_folder(const std::filesystem::path& folder);
+/// `unix:PATH` or `HOST:PORT`, or empty (the default): else a complaint about the key.
+void check_address(ConfigReader& reader, std::string_view section, std::string_view key, const std::string& address);
 
 }  // namespace ribalta

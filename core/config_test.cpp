@@ -63,7 +63,7 @@ rtmp_port = 0
 wait_ms = 1000
 grace_s = 60
 hosts = ["a", "b"]
-[other]
+[control]
 anything = 1
 )")
                             .value();
@@ -118,12 +118,12 @@ TEST_CASE("config: a file that is not there is not_found, one that is there is r
   CHECK(ConfigReader::open(folder.path() / "none.toml").error().code == Code::not_found);
   std::ofstream{folder.path() / "ribalta.toml"} << "[node]\ndata = \"/x\"\n";
   Result<ConfigReader> reader = ConfigReader::open(folder.path() / "ribalta.toml");
-  CHECK(read_node_config(*reader, "ingest").value().data == "/x");
+  CHECK(read_node_config(*reader, "ingest").data == "/x");
 }
 
 TEST_CASE("node config: folders default to places under the data folder") {
   Result<ConfigReader> reader = ConfigReader::parse("[node]\ndata = \"/d\"\n[store]\nfolder = \"/far/store\"", "f");
-  const NodeConfig config = read_node_config(*reader, "ingest").value();
+  const NodeConfig config = read_node_config(*reader, "ingest");
   CHECK(config.run == "/d/run");
   CHECK(config.store == "/far/store");
   CHECK(config.node_secret_file == "/d/secrets/node");
@@ -134,11 +134,71 @@ TEST_CASE("node config: folders default to places under the data folder") {
 TEST_CASE("node config: no data folder, a path too long for a socket, and unknown log levels are refused") {
   const auto refused = [](const std::string& text) {
     Result<ConfigReader> reader = ConfigReader::parse(text, "f");
-    return read_node_config(*reader, "ingest").error().message;
+    read_node_config(*reader, "ingest");
+    return reader->finish().error().message;
   };
-  CHECK(refused("").starts_with("node.data: missing"));
+  CHECK(refused("").starts_with("f: node.data: missing"));
   CHECK(refused("[node]\ndata = \"/" + std::string(100, 'x') + "\"").find("107 bytes") != std::string::npos);
-  CHECK(refused("[node]\ndata = \"/d\"\n[log]\nlevel = \"loud\"").starts_with("log.level"));
-  CHECK(refused("[node]\ndata = \"/d\"\n[log]\nformat = \"xml\"").starts_with("log.format"));
-  CHECK(refused("[node]\ndata = \"/d\"\n[redis]\naddress = \"nowhere\"").starts_with("redis.address"));
+  CHECK(refused("[node]\ndata = \"/d\"\n[log]\nlevel = \"loud\"").starts_with("f:4: log.level: "));
+  CHECK(refused("[node]\ndata = \"/d\"\n[log]\nformat = \"xml\"").starts_with("f:4: log.format: "));
+  CHECK(refused("[node]\ndata = \"/d\"\n[redis]\naddress = \"nowhere\"").starts_with("f:4: redis.address: "));
+}
+
+TEST_CASE("config: the file wins over RIBALTA_DEFAULT_…, which is checked alike") {
+  const std::vector<std::string> environment{"RIBALTA_DEFAULT_INGEST_RTMP_PORT=2000", "RIBALTA_DEFAULT_INGEST_COUNT=7"};
+  const Values values = read("[ingest]\nrtmp_port = 1\n", environment).value();
+  CHECK(values.port == 1);
+  CHECK(values.count == 7);
+  CHECK(read("", {"RIBALTA_DEFAULT_INGEST_COUNT=7", "RIBALTA_INGEST_COUNT=8"}).value().count == 8);
+  CHECK(complaint("", {"RIBALTA_DEFAULT_INGEST_COUNT=11"}) == "RIBALTA_DEFAULT_INGEST_COUNT: 11 is over 10");
+  CHECK(complaint("", {"RIBALTA_DEFAULT_INGEST_COUNTS=1"}) == "RIBALTA_DEFAULT_INGEST_COUNTS: unknown");
+}
+
+TEST_CASE("config: a section that no role has, and a key outside of sections, are complaints with their line") {
+  CHECK(complaint("[ingets]\nport = 1\n") == "ribalta.toml:1: ingets: there is no such section");
+  CHECK(complaint("count = 1\n") == "ribalta.toml:1: count: stands in no section");
+  CHECK(read("[control]\nwhatever = 1\n").has_value());  // another role's to check
+}
+
+TEST_CASE("config: what a role complains of says where the value comes from") {
+  const auto said = [](const std::string& text, const std::vector<std::string>& environment) {
+    Result<ConfigReader> reader = ConfigReader::parse(text, "ribalta.toml", environment);
+    std::string locale;
+    reader->section("control").text("locale", locale, "");
+    reader->complain("control", "locale", "no");
+    return reader->finish().error().message;
+  };
+  CHECK(said("[control]\n\nlocale = 'fr'\n", {}) == "ribalta.toml:3: control.locale: no");
+  CHECK(said("", {"RIBALTA_CONTROL_LOCALE=fr"}) == "RIBALTA_CONTROL_LOCALE: no");
+  CHECK(said("", {"RIBALTA_DEFAULT_CONTROL_LOCALE=fr"}) == "RIBALTA_DEFAULT_CONTROL_LOCALE: no");
+  CHECK(said("", {}) == "ribalta.toml: control.locale: no");
+}
+
+TEST_CASE("config: the value that holds is told as text") {
+  Result<ConfigReader> reader =
+      ConfigReader::parse("[ingest]\nname = 'a'\nopen = true\n", "f", {"RIBALTA_INGEST_GRACE_S=7"});
+  std::string name;
+  bool open = false;
+  std::chrono::milliseconds grace = 30s;
+  std::int64_t count = 5;
+  reader->section("ingest")
+      .text("name", name, "")
+      .boolean("open", open, "")
+      .duration("grace_s", grace, 1s, 60s, "")
+      .integer("count", count, 1, 10, "");
+  CHECK(reader->value("ingest", "name") == "a");
+  CHECK(reader->value("ingest", "open") == "true");
+  CHECK(reader->value("ingest", "grace_s") == "7");
+  CHECK(reader->value("ingest", "count") == "5");
+  CHECK_FALSE(reader->value("ingest", "other").has_value());
+}
+
+TEST_CASE("config: a folder can be written, or made below one that can") {
+  const testing::TemporaryFolder folder;
+  CHECK(check_folder(folder.path()).has_value());
+  CHECK(check_folder(folder.path() / "not/yet/there").has_value());
+  std::ofstream{folder.path() / "file"} << "x";
+  CHECK_FALSE(check_folder(folder.path() / "file").has_value());
+  CHECK_FALSE(check_folder(folder.path() / "file/below").has_value());
+  CHECK_FALSE(check_folder("/proc/self/below").has_value());
 }

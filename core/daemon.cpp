@@ -13,10 +13,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <future>
 #include <iostream>
-#include <iterator>
 #include <mutex>
 #include <thread>
 
@@ -33,37 +31,41 @@ constexpr std::chrono::milliseconds kLoopLagEvery{100};
 /// How long loops may take to come to rest after a drain, before what is left is cut.
 constexpr std::chrono::milliseconds kRest{2'000};
 constexpr std::chrono::milliseconds kReadyAgain{50};
-/// 32 random bytes as hexadecimal digits; a shorter secret can be guessed.
-constexpr std::size_t kNodeSecretCharsMin = 32;
-constexpr std::size_t kNodeSecretCharsMax = 1024;
 
 struct Flags {
   std::string config_file;
   bool check = false;
+  std::vector<std::string> values;  ///< `section.key` each
 };
 
-Result<NodeConfig> read_configuration(const Role& role, const std::string& file) {
-  Result<ConfigReader> reader = ConfigReader::open(file);
-  if (!reader) return pass(reader);
-  Result<NodeConfig> node = read_node_config(*reader, role.name);
-  if (role.read_config) role.read_config(*reader);
-  // The file's own complaints first: they have lines.
-  const Result<void> finished = reader->finish();
-  if (!finished) return pass(finished);
-  if (!node) return node.error().in(file);
+/// The whole configuration, checked whole: `--check` and a start differ in nothing here.
+Result<NodeConfig> check_configuration(const Role& role, ConfigReader& reader) {
+  NodeConfig node = read_node_config(reader, role.name);
+  if (role.read_config) role.read_config(reader);
+  if (!node.data.empty()) {
+    if (const auto secret = read_node_secret(node); !secret) {
+      reader.complain("node", "secret_file", secret.error().message);
+    }
+    if (const auto run = check_folder(node.run); !run) reader.complain("node", "run", run.error().message);
+    if (const auto store = check_folder(node.store); !store) reader.complain("store", "folder", store.error().message);
+    if (role.check_config) role.check_config(node, reader);
+  }
+  if (const Result<void> finished = reader.finish(); !finished) return pass(finished);
   return node;
 }
 
-Result<std::string> read_secret(const std::string& file) {
-  std::ifstream stream{file, std::ios::binary};
-  if (!stream) return fail(Code::not_found, "node.secret_file: can't be read (scripts/up makes it):", file);
-  std::string secret(kNodeSecretCharsMax + 1, '\0');
-  stream.read(secret.data(), static_cast<std::streamsize>(secret.size()));
-  secret.resize(static_cast<std::size_t>(stream.gcount()));
-  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r' || secret.back() == ' ')) secret.pop_back();
-  if (secret.size() < kNodeSecretCharsMin) return fail(Code::malformed, "node.secret_file: under 32 characters:", file);
-  if (secret.size() > kNodeSecretCharsMax) return fail(Code::limit, "node.secret_file: over 1024 characters:", file);
-  return secret;
+/// @return the process's exit code.
+int print_values(const ConfigReader& reader, const std::vector<std::string>& keys) {
+  for (const std::string& key : keys) {
+    const std::size_t dot = key.find('.');
+    const auto value = dot == std::string::npos ? std::nullopt : reader.value(key.substr(0, dot), key.substr(dot + 1));
+    if (!value) {
+      std::cerr << "--value: this daemon has no key " << key << '\n';
+      return 2;
+    }
+    std::cout << *value << '\n';
+  }
+  return 0;
 }
 
 /// The blocking pools and coroutines that began again, as metrics: looked at when somebody asks.
@@ -269,8 +271,8 @@ void Running::end() {
 }
 
 Result<void> prepare(Node& node) {
-  const Result<std::string> secret = read_secret(node.config.node_secret_file);
-  if (!secret) return pass(secret);
+  const Result<std::string> secret = read_node_secret(node.config);
+  if (!secret) return secret.error().in("node.secret_file");
   node.node_secret = *secret;
   std::error_code error;
   fs::create_directories(node.config.run, error);
@@ -298,15 +300,23 @@ int daemon_main(const Role& role, int argc, char** argv) {
   app.add_option("--config", flags.config_file, "the configuration file, ribalta.toml")
       ->required()
       ->envname("RIBALTA_CONFIG");
-  app.add_flag("--check", flags.check, "read the configuration, say what is wrong, and exit");
+  app.add_flag("--check", flags.check, "check the configuration as a start does, say what is wrong, and exit");
+  app.add_option("--value", flags.values, "check, print the value that holds for this key, and exit; may be repeated")
+      ->option_text("SECTION.KEY")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.footer(role.more_help);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
 
-  Result<NodeConfig> configured = read_configuration(role, flags.config_file);
+  Result<ConfigReader> reader = ConfigReader::open(flags.config_file);
+  if (!reader) return refuse(reader.error());
+  Result<NodeConfig> configured = check_configuration(role, *reader);
   if (!configured) return refuse(configured.error());
+  if (!flags.values.empty()) return print_values(*reader, flags.values);
   if (flags.check) return 0;
   log_open(configured->log);
 

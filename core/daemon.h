@@ -41,6 +41,8 @@ struct Role {
   std::string name;  ///< section of ribalta.toml and the socket's name: `data/run/NAME.sock`
   /// Describes and reads the role's own section.
   std::function<void(ConfigReader&)> read_config;
+  /// What single fields can't show: complains in the reader. `--check` and every start call it, before anything starts.
+  std::function<void(const NodeConfig&, ConfigReader&)> check_config;
   /// Adds the role's routes and starts its work; called once, before the loops run.
   std::function<Result<void>(Node&, http::Router&)> start;
   /// What is wrong right now, or empty: /healthz answers 200 "ok" or 503 with the sentence.
@@ -49,11 +51,12 @@ struct Role {
   std::function<Task<void>(std::chrono::milliseconds deadline)> drain;
   std::chrono::milliseconds drain_deadline{5'000};
   http::ServerLimits limits{};
+  std::string more_help;  ///< what else the program does, at the end of --help
 };
 
-/// Reads flags (`--config FILE`, `--check`: read the configuration, say what is wrong, exit), starts the role, writes a
-/// newline to the descriptor in RIBALTA_READY_FD when /healthz would say ok (s6's readiness protocol), waits for a
-/// signal, drains.
+/// Reads flags (`--config FILE`; `--check`: check the configuration as a start does, say what is wrong, exit; `--value
+/// SECTION.KEY`: the same, and print the value that holds), starts the role, writes a newline to the descriptor in
+/// RIBALTA_READY_FD when /healthz would say ok (s6's readiness protocol), waits for a signal, drains.
 /// Where something essential keeps failing (core/async.h), the daemon says so at /healthz, drains, and ends with 3.
 /// @return the process's exit code: 0 stopped as asked, 1 could not start (the reason is on standard error), 2 bad
 /// usage, kExitFailed.

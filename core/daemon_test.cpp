@@ -46,20 +46,27 @@ struct Daemon {
   void write_config(const std::string& more) {
     std::ofstream{folder.path() / "ribalta.toml"} << "[node]\ndata = \"" << folder.path().string() << "\"\n" << more;
   }
-  [[nodiscard]] std::string errors() const {
-    std::ifstream file{folder.path() / "errors"};
+  [[nodiscard]] std::string text(const std::string& name) const {
+    std::ifstream file{folder.path() / name};
     return {std::istreambuf_iterator<char>{file}, {}};
   }
+  [[nodiscard]] std::string errors() const { return text("errors"); }
 
-  void start(std::vector<std::string> more = {}) {
+  /// `output`: name of the file that standard output goes to; empty: ours.
+  void start(std::vector<std::string> more = {}, const std::string& output = {}) {
     int ends[2];
     REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    if (ready >= 0) ::close(ready);
     ready = ends[0];
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], 3);
     const std::string log = folder.path() / "errors";
     posix_spawn_file_actions_addopen(&actions, 2, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    const std::string printed = folder.path() / output;
+    if (!output.empty()) {
+      posix_spawn_file_actions_addopen(&actions, 1, printed.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    }
     std::vector<std::string> words{RIBALTA_PROBE_PROGRAM, "--config", folder.path() / "ribalta.toml"};
     words.insert(words.end(), more.begin(), more.end());
     std::vector<char*> arguments;
@@ -152,6 +159,40 @@ TEST_CASE("daemon: --check reads the configuration and says what is wrong with i
   CHECK(daemon.wait_end() == 1);
   CHECK(daemon.errors().find("ribalta.toml:4: probe.colour: not a text in quotes") != std::string::npos);
   CHECK(daemon.errors().find("ribalta.toml:6: log.level: not a text in quotes") != std::string::npos);
+}
+
+TEST_CASE("daemon: --check and a start refuse the same, all of it, before anything is made") {
+  Daemon daemon;
+  daemon.write_config(
+      "run = \"other\"\n[probe]\ncolour = 'invisible'\n[log]\nlevel = 'loud'\n[redis]\naddress = 'x'\n");
+  std::filesystem::remove(daemon.folder.path() / "secrets/node");
+  daemon.start({"--check"});
+  CHECK(daemon.wait_end() == 1);
+  const std::string checked = daemon.errors();
+  for (const char* complaint : {"ribalta.toml:5: probe.colour: can't be seen",
+                                "ribalta.toml:7: log.level: debug, info, warning or error, not loud",
+                                "ribalta.toml:9: redis.address: ", "ribalta.toml: node.secret_file: can't be read"}) {
+    CHECK_MESSAGE(checked.find(complaint) != std::string::npos, checked);
+  }
+  daemon.start();
+  CHECK(daemon.wait_ready().empty());
+  CHECK(daemon.wait_end() == 1);
+  CHECK(daemon.errors() == checked);
+  CHECK_FALSE(std::filesystem::exists(daemon.folder.path() / "other"));
+}
+
+TEST_CASE("daemon: --value prints the values that hold, and --help what else the program does") {
+  Daemon daemon;
+  daemon.write_config("[probe]\ncolour = 'red'\n");
+  daemon.start({"--value", "probe.colour", "--value", "node.data"}, "printed");
+  CHECK(daemon.wait_end() == 0);
+  CHECK(daemon.text("printed") == "red\n" + daemon.folder.path().string() + "\n");
+  daemon.start({"--value", "probe.size"});
+  CHECK(daemon.wait_end() == 2);
+  CHECK(daemon.errors().find("no key probe.size") != std::string::npos);
+  daemon.start({"--help"}, "printed");
+  CHECK(daemon.wait_end() == 0);
+  CHECK(daemon.text("printed").find("It probes.") != std::string::npos);
 }
 
 TEST_CASE("daemon: without its secret it does not start, and says why") {

@@ -1,5 +1,14 @@
 #include "ingest/config.h"
 
+#include <unistd.h>
+
+#include <boost/asio/ip/address.hpp>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "ingest/door/wire.h"
+
 namespace ribalta::ingest {
 
 void describe(ConfigReader& reader, IngestConfig& config) {
@@ -18,11 +27,27 @@ void describe(ConfigReader& reader, IngestConfig& config) {
       .duration("upload_lifetime_s", config.upload_lifetime, 60s, 30 * 24h, "how long an unfinished upload is kept");
 }
 
-Result<void> check(const IngestConfig& config) {
-  if (config.tls_cert.empty() != config.tls_key.empty()) {
-    return fail(Code::malformed, "ingest.tls_cert and ingest.tls_key go together");
+void check(const IngestConfig& config, ConfigReader& reader) {
+  boost::system::error_code error;
+  asio::ip::make_address(config.rtmp_address, error);
+  if (error) reader.complain("ingest", "rtmp_address", "not an address to listen on: " + config.rtmp_address);
+  check_address(reader, "ingest", "control", config.control);
+  check_address(reader, "ingest", "packager", config.packager);
+  if (config.tls_cert.empty() && config.tls_key.empty()) return;
+  if (config.tls_cert.empty())
+    return reader.complain("ingest", "tls_key", "goes with ingest.tls_cert, which is missing");
+  if (config.tls_key.empty())
+    return reader.complain("ingest", "tls_cert", "goes with ingest.tls_key, which is missing");
+  if (config.rtmp_port == config.rtmps_port && config.rtmp_port != 0) {
+    reader.complain("ingest", "rtmps_port", std::to_string(config.rtmps_port) + " is ingest.rtmp_port, too");
   }
-  return {};
+  for (const auto& [key, file] : {std::pair{"tls_cert", config.tls_cert}, std::pair{"tls_key", config.tls_key}}) {
+    if (::access(file.c_str(), R_OK) != 0) {
+      return reader.complain("ingest", key, file.string() + " can't be read: " + std::strerror(errno));
+    }
+  }
+  const Result<std::unique_ptr<TlsContext>> tls = TlsContext::open(config.tls_cert, config.tls_key);
+  if (!tls) reader.complain("ingest", "tls_cert", tls.error().message);
 }
 
 }  // namespace ribalta::ingest

@@ -25,7 +25,7 @@ struct IngestConfig {
 };
 
 void describe(ConfigReader& reader, IngestConfig& config);
-/// What single fields cannot tell: @error malformed: a certificate without a key.
-Result<void> check(const IngestConfig& config);
+/// What single fields can't tell (a certificate without a key, or that can't be read); complaints stay in the reader.
+void check(const IngestConfig& config, ConfigReader& reader);
 
 }  // namespace ribalta::ingest

@@ -53,8 +53,6 @@ DoorContext door_context(Ingest& ingest, Metrics& metrics) {
 }
 
 Result<void> start(Ingest& ingest, Node& node, http::Router& router) {
-  const Result<void> checked = check(ingest.config);
-  if (!checked) return checked;
   const Result<http::Address> control = address_of(ingest.config.control, node, "control.sock");
   if (!control) return control.error().in("ingest.control");
   const Result<http::Address> packager = address_of(ingest.config.packager, node, "packager.sock");
@@ -101,6 +99,7 @@ int main(int argc, char** argv) {
   Role role;
   role.name = "ingest";
   role.read_config = [&ingest](ConfigReader& reader) { describe(reader, ingest->config); };
+  role.check_config = [&ingest](const NodeConfig&, ConfigReader& reader) { check(ingest->config, reader); };
   role.start = [&ingest](Node& node, http::Router& router) { return start(*ingest, node, router); };
   role.health = [] { return std::string{}; };
   role.drain = [&ingest](std::chrono::milliseconds deadline) { return drain(*ingest, deadline); };

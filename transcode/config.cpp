@@ -1,7 +1,16 @@
 #include "transcode/config.h"
 
+#include <unistd.h>
+
+#include <cstdint>
+// x264.h needs the line above.
+#include <x264.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <thread>
+#include <utility>
 
 namespace ribalta::transcode {
 
@@ -29,6 +38,23 @@ void read_transcode_config(ConfigReader& reader, TranscodeConfig& config) {
       .text("packager", config.packager, "address of the packager, when Redis does not say")
       .path("spool", config.spool, "folder for tracks while they are made")
       .path("program", config.program, "the media child's program");
+}
+
+void check_transcode_config(const TranscodeConfig& config, const NodeConfig& node, ConfigReader& reader) {
+  for (const auto& [key, preset] :
+       {std::pair{"vod_preset", config.vod_preset}, std::pair{"live_preset", config.live_preset}}) {
+    x264_param_t parameters;
+    if (x264_param_default_preset(&parameters, preset.c_str(), nullptr) < 0) {
+      reader.complain("transcode", key, "not a preset of x264 (ultrafast … placebo): " + preset);
+    }
+  }
+  check_address(reader, "transcode", "control", config.control);
+  check_address(reader, "transcode", "packager", config.packager);
+  const std::filesystem::path spool = config.spool.empty() ? node.data / "transcode" / "spool" : config.spool;
+  if (const auto usable = check_folder(spool); !usable) reader.complain("transcode", "spool", usable.error().message);
+  if (!config.program.empty() && ::access(config.program.c_str(), X_OK) != 0) {
+    reader.complain("transcode", "program", config.program.string() + " can't be run: " + std::strerror(errno));
+  }
 }
 
 TranscodeConfig completed(TranscodeConfig config, const NodeConfig& node) {

@@ -31,6 +31,9 @@ struct TranscodeConfig {
 /// Describes and reads `[transcode]`; complaints stay in the reader.
 void read_transcode_config(ConfigReader& reader, TranscodeConfig& config);
 
+/// What single fields can't show; complaints stay in the reader.
+void check_transcode_config(const TranscodeConfig& config, const NodeConfig& node, ConfigReader& reader);
+
 /// With what is left to the machine filled in.
 TranscodeConfig completed(TranscodeConfig config, const NodeConfig& node);
 

@@ -22,7 +22,11 @@ namespace {
 constexpr const char* kUsage =
     "usage: ribalta-transcode file FILE FOLDER [--preset NAME] [--crf N] [--short-side N] [--cores N]\n"
     "Transcodes FILE as an upload would be, into FOLDER/vod/local/1, and prints what came of it as JSON.\n"
-    "--crf 0 aims for each rung's mean bitrate instead of a quality.\n";
+    "  --preset NAME    of x264 (default: veryfast)\n"
+    "  --crf N          quality of x264; 0 aims for each rung's mean bitrate instead (default: 23)\n"
+    "  --short-side N   of the largest rung, pixels (default: 1080)\n"
+    "  --cores N        to encode with\n"
+    "Exit code: 0 done, 1 not (kind, reason and detail are the JSON), 2 wrong usage.\n";
 
 struct LocalResult {
   VideoRecord record;
@@ -83,6 +87,10 @@ int say_refusal(const LocalRefusal& refusal) {
 }  // namespace
 
 int local_main(int argc, char** argv) {
+  if (argc > 0 && (std::string_view{argv[0]} == "--help" || std::string_view{argv[0]} == "-h")) {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
   VodChildOptions options;
   options.niceness = 0;
   bool good = argc >= 2 && argc % 2 == 0;

@@ -10,12 +10,21 @@
 #include "transcode/sandbox/child_process.h"
 #include "transcode/worker/worker.h"
 
+namespace {
+
+constexpr const char* kMoreHelp =
+    "Without a daemon:\n"
+    "  ribalta-transcode probe               what this machine can encode\n"
+    "  ribalta-transcode file FILE FOLDER    transcodes one file as an upload would be; file --help says its options\n";
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace ribalta;
   using namespace ribalta::transcode;
   const std::string_view first = argc > 1 ? argv[1] : "";
   if (first == kChildFlag) return child_main();
-  if (first == "probe") return probe_main();
+  if (first == "probe") return probe_main(argc - 2, argv + 2);
   if (first == "file") return local_main(argc - 2, argv + 2);
 
   TranscodeConfig config;
@@ -23,6 +32,8 @@ int main(int argc, char** argv) {
   const Role role{
       .name = "transcode",
       .read_config = [&config](ConfigReader& reader) { read_transcode_config(reader, config); },
+      .check_config = [&config](const NodeConfig& node,
+                                ConfigReader& reader) { check_transcode_config(config, node, reader); },
       .start = [&config, &worker](Node& node, http::Router&) -> Result<void> {
         worker = std::make_unique<Worker>(node, config);
         return worker->start();
@@ -31,6 +42,7 @@ int main(int argc, char** argv) {
       .drain = [&worker](std::chrono::milliseconds deadline) -> Task<void> {
         if (worker) co_await worker->drain(deadline);
       },
+      .more_help = kMoreHelp,
   };
   return daemon_main(role, argc, argv);
 }

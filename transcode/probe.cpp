@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "transcode/engine.h"
 #include "transcode/media/av.h"
@@ -15,6 +16,10 @@ extern "C" {
 namespace ribalta::transcode {
 namespace {
 
+constexpr const char* kUsage =
+    "usage: ribalta-transcode probe\n"
+    "Encodes a frame with each encoder and says which work on this machine; exit code 1 when H.264 on the CPU does "
+    "not.\n";
 constexpr int kWidth = 320;
 constexpr int kHeight = 192;
 
@@ -150,7 +155,12 @@ constexpr Candidate kCandidates[] = {
 
 }  // namespace
 
-int probe_main() {
+int probe_main(int argc, char** argv) {
+  if (argc > 0) {
+    const bool asked = std::string_view{argv[0]} == "--help" || std::string_view{argv[0]} == "-h";
+    std::fputs(kUsage, asked ? stdout : stderr);
+    return asked ? 0 : 2;
+  }
   ::setenv("SVT_LOG", "0", 1);  // it writes to standard error by itself
   capture_log();
   const Result<void> cpu = try_cpu_engine();

@@ -3,7 +3,8 @@
 
 namespace ribalta::transcode {
 
-/// Prints one line for each encoder. @return 0 when H.264 can be encoded on the CPU, else 1.
-int probe_main();
+/// Prints one line for each encoder. `argc`, `argv`: what stands behind `probe`.
+/// @return 0 when H.264 can be encoded on the CPU, else 1; 2 wrong usage.
+int probe_main(int argc, char** argv);
 
 }  // namespace ribalta::transcode

@@ -51,6 +51,10 @@ int main(int argc, char** argv) {
   role.read_config = [&probe](ConfigReader& reader) {
     reader.section("probe").text("colour", probe.colour, "nothing");
   };
+  role.check_config = [&probe](const NodeConfig&, ConfigReader& reader) {
+    if (probe.colour == "invisible") reader.complain("probe", "colour", "can't be seen");
+  };
+  role.more_help = "It probes.";
   role.start = [&probe](Node& node, http::Router& router) -> Result<void> {
     router.add("GET", "/break", [&node](http::Exchange& exchange, const http::Router::Parameters&) {
       spawn_essential(node.loops->loop(0), "the probe's heart", fail_always);
