@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "client/tus.h"
+#include "client/verbs.h"
 #include "core/http/server.h"
 #include "core/testing/run.h"
 
@@ -40,6 +41,7 @@ struct Site {
   std::vector<std::string> states{R"({"state":"ready","video":{"hls":"/v/h.m3u8","dash":"/v/d.mpd"}})"};
   std::string good_token = "rt_good";
   std::unique_ptr<http::Server> server;
+  std::unique_ptr<http::Server> local;  ///< the instance's own socket, which endpoints.json need not name
 
   Site() {
     http::Router router;
@@ -56,6 +58,7 @@ struct Site {
     add("GET", "/api/v1/admin/users/{name}", &Site::user);
     add("GET", "/api/v1/admin/status", &Site::status);
     server = http::Server::listen(loops, {.host = "127.0.0.1", .port = 0}, router.handler()).value();
+    local = http::Server::listen(loops, {.unix_path = folder.path() / "site.sock"}, router.handler()).value();
     loops.start();
     write_endpoints("admin");
     ::setenv("XDG_STATE_HOME", (folder.path() / "state").c_str(), 1);
@@ -63,6 +66,7 @@ struct Site {
   }
   ~Site() {
     server->drain();
+    local->drain();
     loops.stop(5s);
   }
   Site(const Site&) = delete;
@@ -368,9 +372,57 @@ TEST_CASE("ribalta: without an instance, and with one that is not running, it sa
   site.server->drain();
   const Ran stopped = run(site, "status");
   CHECK(stopped.code == 1);
-  CHECK(stopped.output.find("Is scripts/up running?") != std::string::npos);
+  CHECK(stopped.output.find("does not answer (") != std::string::npos);
+  CHECK(stopped.output.find("Start it with: scripts/up --data " + site.folder.path().string()) != std::string::npos);
   fs::remove(site.folder.path() / "endpoints.json");
   CHECK(run(site, "status").output.find("No instance has run in") != std::string::npos);
   CHECK(run(site, "nonsense").code == 2);
   CHECK(run(site, "config check").code == 1);
+}
+
+TEST_CASE("ribalta: goes over the instance's own socket, wherever the site's name leads") {
+  Site site;
+  std::ofstream{site.folder.path() / "endpoints.json"}
+      << R"({"site":"https://videos.example.invalid/","rtmp":"rtmp://x/live","admin_token":"admin","socket":")"
+      << (site.folder.path() / "site.sock").string() << R"("})";
+  const std::string file = site.file("a.mp4", 1000).string();
+  CHECK(run(site, "upload --wait " + file).output ==
+        file + ": ready https://videos.example.invalid/watch/" + kVideo + "\n");
+  CHECK(run(site, "stream-key").output == "rk_secret\n");
+}
+
+TEST_CASE("ribalta --help: each verb says its own text, which names all that may be typed") {
+  Site site;
+  Verbs verbs;
+  CLI::App app{"", "ribalta"};
+  describe(app, verbs, "/");
+  std::size_t options = 0;
+  const std::function<void(const CLI::App&, const std::string&)> check = [&](const CLI::App& of,
+                                                                             const std::string& verb) {
+    const std::string text = usage_of(verb);
+    CHECK_MESSAGE(text.starts_with("usage: ribalta "), verb);
+    CHECK(run(site, verb + " --help").output == text);
+    for (const CLI::Option* option : of.get_options()) {
+      if (option->get_lnames().empty() || option->get_name() == "--help") continue;
+      ++options;
+      CHECK_MESSAGE(text.find(option->get_name()) != std::string::npos, verb, ": ", option->get_name());
+    }
+    for (const CLI::App* below : of.get_subcommands([](const CLI::App*) { return true; })) {
+      CHECK_MESSAGE(text.find(below->get_name()) != std::string::npos, verb, ": ", below->get_name());
+      check(*below, verb.empty() ? below->get_name() : verb + " " + below->get_name());
+    }
+  };
+  check(app, "");
+  CHECK(options >= 10);
+  CHECK(usage_of("nonsense").empty());
+}
+
+TEST_CASE("ribalta: wrong usage is exit code 2 and says what was wrong") {
+  Site site;
+  for (const char* words :
+       {"", "upload", "upload --title t a b", "user", "user add", "user add --nonsense x", "config"}) {
+    const Ran ran = run(site, words);
+    CHECK_MESSAGE(ran.code == 2, words);
+    CHECK_MESSAGE(!ran.output.empty(), words);
+  }
 }

@@ -97,6 +97,7 @@ Result<http::Response> perform(const HttpRequest& request) {
   }
   const List fields{list};
   curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
+  if (!request.socket.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, request.socket.c_str());
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields.get());
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_PROXY, "");

@@ -23,6 +23,7 @@ struct FileBody {
 struct HttpRequest {
   std::string method = "GET";
   std::string url;
+  std::string socket;  ///< path of a Unix socket to connect to, whatever the URL's host; empty: the host
   http::Fields fields;
   std::string body;
   const FileBody* file = nullptr;  ///< instead of `body`

@@ -1,12 +1,14 @@
 #include "client/instance.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include <boost/describe/class.hpp>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 #include "core/tokens.h"
 #include "core/units.h"
@@ -25,8 +27,9 @@ struct Endpoints {
   std::string site;
   std::string rtmp;
   std::string admin_token;
+  std::optional<std::string> socket;
 };
-BOOST_DESCRIBE_STRUCT(Endpoints, (), (site, rtmp, admin_token))
+BOOST_DESCRIBE_STRUCT(Endpoints, (), (site, rtmp, admin_token, socket))
 
 struct ApiErrorBody {
   std::string code;
@@ -59,6 +62,13 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+/// HOME, else what the system's list of users says: root must not fall back on a folder that another user owns.
+std::string home_folder() {
+  if (std::string home = environment("HOME"); !home.empty()) return home;
+  const passwd* user = ::getpwuid(::getuid());  // NOLINT(concurrency-mt-unsafe): one thread
+  return user == nullptr || user->pw_dir == nullptr ? "" : user->pw_dir;
+}
+
 Result<fs::path> token_file(const Instance& instance, const std::string& user) {
   const Result<fs::path> folder = state_folder(instance);
   if (!folder) return pass(folder);
@@ -82,8 +92,12 @@ Result<Instance> Instance::open(const fs::path& data) {
   const fs::path file = data / "endpoints.json";
   const Result<std::string> text = read_small(file);
   if (!text && text.error().code == Code::not_found) {
-    return fail(Code::not_found,
-                "No instance has run in " + data.string() + ". Start one with scripts/up, or say --data DIR.");
+    return fail(Code::not_found, "No instance has run in " + data.string() + ". Start one with scripts/up --data " +
+                                     data.string() + ", or name another with --data DIR.");
+  }
+  if (!text && ::access(file.c_str(), R_OK) != 0) {
+    return fail(Code::forbidden, file.string() + " can't be read: it holds the administrator's token, and is for the " +
+                                     "user who runs the instance, and root.");
   }
   if (!text) return pass(text);
   const Result<Endpoints> endpoints = json_read<Endpoints>(*text, JsonUnknown::ignore);
@@ -94,7 +108,19 @@ Result<Instance> Instance::open(const fs::path& data) {
   while (instance.site_.ends_with('/')) instance.site_.pop_back();
   instance.rtmp_ = endpoints->rtmp;
   instance.admin_token_ = endpoints->admin_token;
+  instance.socket_ = endpoints->socket.value_or("");
   return instance;
+}
+
+HttpRequest Instance::request(std::string_view method, std::string_view url) const {
+  HttpRequest request;
+  request.method = method;
+  request.url = url;
+  if (!socket_.empty() && url.starts_with(site_ + "/")) {
+    request.socket = socket_;
+    request.url = "http://localhost" + request.url.substr(site_.size());
+  }
+  return request;
 }
 
 Result<std::string> Instance::url(std::string_view location) const {
@@ -105,9 +131,7 @@ Result<std::string> Instance::url(std::string_view location) const {
 
 Result<http::Response> Instance::call(std::string_view method, std::string_view path, std::string_view token,
                                       std::string body) const {
-  HttpRequest request;
-  request.method = method;
-  request.url = site_ + "/api/v1" + std::string{path};
+  HttpRequest request = this->request(method, site_ + "/api/v1" + std::string{path});
   request.fields.set("Authorization", "Bearer " + std::string{token});
   if (!body.empty()) request.fields.set("Content-Type", "application/json");
   request.body = std::move(body);
@@ -117,8 +141,9 @@ Result<http::Response> Instance::call(std::string_view method, std::string_view 
 Result<std::string> Instance::admin_call(std::string_view method, std::string_view path, std::string body) const {
   Result<http::Response> response = call(method, path, admin_token_, std::move(body));
   if (!response) {
-    return fail(response.error().code, "The instance does not answer at " + site_ + " (" + response.error().message +
-                                           "). Is scripts/up running?");
+    return fail(response.error().code, "The instance in " + data_.string() + " does not answer (" +
+                                           response.error().message + "). Start it with: scripts/up --data " +
+                                           data_.string());
   }
   if (response->status / 100 == 2) return std::move(response->body);
   const Code code = response->status == 404 ? Code::not_found : Code::conflict;
@@ -155,7 +180,7 @@ void forget_user_token(const Instance& instance, const std::string& user) {
 
 Result<fs::path> state_folder(const Instance& instance) {
   fs::path folder = instance.data() / "client";
-  if (const std::string home = environment("HOME"); !home.empty()) folder = fs::path{home} / ".local/state/ribalta";
+  if (const std::string home = home_folder(); !home.empty()) folder = fs::path{home} / ".local/state/ribalta";
   if (const std::string state = environment("XDG_STATE_HOME"); !state.empty()) folder = fs::path{state} / "ribalta";
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
@@ -168,7 +193,7 @@ Result<fs::path> state_folder(const Instance& instance) {
 
 Result<void> write_private(const fs::path& file, std::string_view text) {
   const std::string fresh = file.string() + ".new";
-  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return fail_errno("write", fresh);
   const ssize_t written = ::write(fd, text.data(), text.size());
   const bool whole = written == static_cast<ssize_t>(text.size());

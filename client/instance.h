@@ -31,6 +31,9 @@ class Instance {
   [[nodiscard]] const std::string& rtmp() const { return rtmp_; }
   [[nodiscard]] const std::string& admin_token() const { return admin_token_; }
 
+  /// A request to an URL of this site. It goes over the instance's own socket where there is one: the site's name may
+  /// lead elsewhere from this machine, its certificate may be for another name, and a token need not cross a network.
+  [[nodiscard]] HttpRequest request(std::string_view method, std::string_view url) const;
   /// The absolute URL of a path on this site, or of an URL that the server gave. @error malformed: of another site.
   [[nodiscard]] Result<std::string> url(std::string_view location) const;
   /// A call of the API, `/api/v1` and the path, with this token.
@@ -45,6 +48,7 @@ class Instance {
   std::string site_;
   std::string rtmp_;
   std::string admin_token_;
+  std::string socket_;
 };
 
 /// A token that acts for an account: from RIBALTA_TOKEN, else kept from last time, else made with the admin token.

@@ -73,7 +73,7 @@ class Uploader {
   std::optional<UploadRefused> try_again(const std::string& why);
   std::optional<UploadRefused> try_again(const Result<http::Response>& response);
   void advance(std::int64_t offset);
-  HttpRequest request(std::string_view method, std::string url) const;
+  HttpRequest request(std::string_view method, std::string_view url) const;
 
   const Instance& instance_;
   std::string token_;
@@ -130,10 +130,8 @@ std::expected<UploadedFile, UploadRefused> Uploader::run() {
   return UploadedFile{kept_->video, state_file_};
 }
 
-HttpRequest Uploader::request(std::string_view method, std::string url) const {
-  HttpRequest made;
-  made.method = method;
-  made.url = std::move(url);
+HttpRequest Uploader::request(std::string_view method, std::string_view url) const {
+  HttpRequest made = instance_.request(method, url);
   made.fields.set("Authorization", "Bearer " + token_);
   made.fields.set("Tus-Resumable", "1.0.0");
   return made;
