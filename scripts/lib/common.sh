@@ -5,6 +5,9 @@ ribalta_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 
 if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' plain=$'\e[0m'; else bold='' dim='' red='' plain=''; fi
 
+# Paths stand in nginx's configuration, in run scripts of s6 and in build files.
+plain_path='[A-Za-z0-9._/+@-]+'
+
 say() { printf '%s\n' "$*"; }
 step() { printf '%s▸ %s%s\n' "$bold" "$*" "$plain"; }
 warn() { printf '%swarning:%s %s\n' "$bold" "$plain" "$*" >&2; }
@@ -21,6 +24,8 @@ require_debian_12() {
   if ! (. /etc/os-release 2>/dev/null && [ "${ID:-}" = debian ] && [ "${VERSION_ID:-}" = 12 ]); then
     refuse "Ribalta runs on Debian 12 (bookworm); this system is $name. Use a Debian 12 machine, virtual machine or container."
   fi
+  [[ $ribalta_root =~ ^$plain_path$ ]] ||
+    refuse "The checkout's path may hold letters, digits and . _ / + @ - only, and is $ribalta_root. Move it to another folder."
 }
 
 # Packages, by what they are for. `up` installs run and build; `--demo` adds demo; `test` and `bench` add theirs.
@@ -41,6 +46,9 @@ packages_bench=(ffmpeg time)
 packages_web=()
 if ! command -v npm >/dev/null || ! command -v node >/dev/null; then packages_web=(nodejs npm); fi
 
+# git on the checkout, also where it belongs to another user than ours (root in a container).
+tree_git() { git -C "$ribalta_root" -c safe.directory="$ribalta_root" "$@"; }
+
 as_root() {
   if [ "$(id -u)" = 0 ]; then
     "$@"
@@ -56,6 +64,53 @@ package_missing() { # NAME… → those that are not installed, a line each
   done
 }
 
+# The command in a process group of its own, in the background; its id is in `job`. A signal that comes to us (Ctrl-C
+# on a terminal comes to the whole foreground) then reaches it when we say so, and it alone.
+job=''
+start_job() {
+  set -m
+  "$@" </dev/null &
+  job=$!
+  set +m
+}
+
+# Runs a command; its exit code. Ctrl-C, or a signal to us alone, ends all that it started, and then us.
+run_job() {
+  local rc=0
+  trap 'stop_job; exit 130' INT
+  trap 'stop_job; exit 143' TERM HUP
+  start_job "$@"
+  wait "$job" || rc=$?
+  trap - INT TERM HUP
+  job=''
+  return "$rc"
+}
+
+stop_job() {
+  trap '' INT TERM HUP
+  progress_end
+  [ -n "$job" ] || return 0
+  # Who was started first may end first: the group is gone once the last of it is. Some take longer, some ignore SIGINT.
+  local signal tries
+  for signal in INT TERM KILL; do
+    kill "-$signal" -- "-$job" 2>/dev/null || break
+    tries=0
+    while [ "$tries" -lt 60 ] && kill -0 -- "-$job" 2>/dev/null; do
+      tries=$((tries + 1))
+      sleep 0.05 # no event tells the end of a group
+    done
+  done
+  wait "$job" 2>/dev/null || true
+  job=''
+}
+
+apt_install() { # LOG NAME…
+  local log=$1
+  shift
+  { as_root apt-get -q update &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@"; } >"$log" 2>&1
+}
+
 # Installs what is missing of the named packages. System services of nginx, Redis and PostgreSQL are neither started nor
 # left enabled by it: ours run as children of `up`, on sockets in the data folder.
 install_packages() {
@@ -66,46 +121,47 @@ install_packages() {
     refuse "Packages are missing, and there is neither root nor sudo here. Run this once as root: apt-get install ${missing[*]}"
   fi
   step "Installing ${#missing[@]} Debian packages (and what they need)"
+  as_root true || refuse "sudo did not let us. Run this once as root: apt-get install ${missing[*]}" # it may ask for a password
   for unit in nginx redis-server postgresql; do
     if printf '%s\n' "${missing[@]}" | grep -qx "$unit"; then fresh_services+=("$unit"); fi
   done
   local policy=/usr/sbin/policy-rc.d made_policy=false
+  local log rc=0 total=0 done_count=0 shown='' ends=0
+  log=$(mktemp)
+  # From here on the way leads to the end, where all is tidied up: packages are never left half set up.
+  trap 'ends=130; progress_end; say "Stopping as soon as apt is done: packages are never left half set up."' INT
+  trap 'ends=143' TERM HUP
   if [ ! -e "$policy" ] || grep -q 'scripts of Ribalta' "$policy"; then
     printf '#!/bin/sh\n# Written by scripts of Ribalta while they install packages: no service is started.\nexit 101\n' |
       as_root tee "$policy" >/dev/null
     as_root chmod +x "$policy"
     made_policy=true
   fi
-  local log rc=0
-  log=$(mktemp)
-  {
-    as_root apt-get -q update &&
-      as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}"
-  } >"$log" 2>&1 </dev/null &
-  local pid=$! total=0 done_count=0 shown=''
-  trap 'progress_end; say "Stopping as soon as apt is done: packages are never left half set up."; wait "$pid"; $made_policy && as_root rm -f "$policy"; exit 130' INT TERM
-  while kill -0 "$pid" 2>/dev/null; do
+  start_job apt_install "$log" "${missing[@]}"
+  while kill -0 "$job" 2>/dev/null; do
     total=$(sed -n 's/^[0-9]* upgraded, \([0-9]*\) newly installed.*/\1/p' "$log" | tail -n 1)
     done_count=$(grep -c '^Setting up ' "$log" || true)
     if [ -n "$total" ] && [ "$shown" != "$done_count" ]; then
       progress "$done_count" "$total" "set up"
       shown=$done_count
     fi
-    sleep 0.5 # apt says nothing that could be waited for
+    sleep 0.5 || true # apt says nothing that could be waited for; Ctrl-C ends the sleep
   done
-  wait "$pid" || rc=$?
+  wait "$job" || rc=$?
+  job=''
   progress_end
-  trap - INT TERM
   if $made_policy; then as_root rm -f "$policy"; fi
+  for unit in "${fresh_services[@]}"; do
+    as_root deb-systemd-helper disable "$unit.service" >/dev/null 2>&1 || true # no systemd: nothing was enabled
+  done
+  trap - INT TERM HUP
+  [ "$ends" = 0 ] || exit "$ends"
   if [ "$rc" != 0 ]; then
     tail -n 15 "$log" >&2
     rm -f "$log"
     refuse "Installing packages failed (apt-get, above). Check the network and /etc/apt, then run this again."
   fi
   rm -f "$log"
-  for unit in "${fresh_services[@]}"; do
-    as_root deb-systemd-helper disable "$unit.service" >/dev/null 2>&1 || true # no systemd: nothing was enabled
-  done
 }
 
 # progress N M WORDS: one line that moves on a terminal; elsewhere a line each tenth.
@@ -135,25 +191,40 @@ build_jobs() {
   [ "$cores" -lt "$by_memory" ] && echo "$cores" || echo "$by_memory"
 }
 
+build_output() { # PRESET LOG [TARGET…]: ninja's output into the log, how far it is onto the terminal
+  local preset=$1 log=$2 line
+  shift 2
+  # Whom Ctrl-C is for is ninja: it ends its compilers, and whoever listens to it stays until it is done.
+  NINJA_STATUS='[%f/%t] ' cmake --build "build/$preset" -j "$(build_jobs)" ${1:+--target "$@"} 2>&1 | tee -i "$log" | (
+    trap '' INT
+    while IFS= read -r line; do
+      if [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]]; then progress "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "building"; fi
+    done
+  )
+}
+
+configure_output() { cmake --preset "$1" >"$2" 2>&1; }
+
 # build_preset PRESET [TARGET…]: configures once, then builds; the whole output is in build/PRESET.log.
 build_preset() {
   local preset=$1
   shift
-  local log=$ribalta_root/build/$preset.log rc=0 line
+  local log=$ribalta_root/build/$preset.log rc=0
   mkdir -p "$ribalta_root/build"
   cd "$ribalta_root"
   if [ ! -f "build/$preset/build.ninja" ]; then
-    cmake --preset "$preset" >"$log" 2>&1 || { tail -n 25 "$log" >&2; refuse "CMake could not configure; the whole output is in $log."; }
+    run_job configure_output "$preset" "$log" || { tail -n 25 "$log" >&2; refuse "CMake could not configure; the whole output is in $log."; }
   fi
-  NINJA_STATUS='[%f/%t] ' cmake --build "build/$preset" -j "$(build_jobs)" ${1:+--target "$@"} 2>&1 | tee "$log" |
-    while IFS= read -r line; do
-      if [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]]; then progress "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "building"; fi
-    done || rc=$?
+  run_job build_output "$preset" "$log" "$@" || rc=$?
   progress_end
   if [ "$rc" != 0 ]; then
     grep -nE 'error|FAILED|undefined' "$log" | head -n 20 >&2 || true
     refuse "The build failed; the whole output is in $log."
   fi
+}
+
+web_output() { # FOLDER LOG
+  { cd "$1" && npm_install && npm run build; } >"$2" 2>&1
 }
 
 # Builds the web application when its sources are newer than what is built.
@@ -166,15 +237,14 @@ build_web() {
   step "Building the web application"
   local log=$ribalta_root/build/web.log
   mkdir -p "$ribalta_root/build"
-  (cd "$web" && npm_install && npm run build) >"$log" 2>&1 ||
+  run_job web_output "$web" "$log" ||
     { tail -n 20 "$log" >&2; refuse "The web application could not be built; the whole output is in $log."; }
 }
 
 # npm ci, when the lock file changed since the last time (in the current folder).
 npm_install() {
   if [ ! -f node_modules/.ribalta-lock ] || ! cmp -s package-lock.json node_modules/.ribalta-lock; then
-    npm ci --no-audit --no-fund --loglevel=error
-    cp package-lock.json node_modules/.ribalta-lock
+    npm ci --no-audit --no-fund --loglevel=error && cp package-lock.json node_modules/.ribalta-lock
   fi
 }
 
@@ -186,8 +256,21 @@ port_taken() {
     /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 
-free_mb() { # FOLDER (or its nearest parent that exists) → MB free there
-  local folder=$1
+# need_disk FOLDER MB WHAT: what the file system that FOLDER lies on must have room for; check_disk refuses where it has not.
+declare -A disk_needed=() disk_folder=() disk_what=()
+need_disk() {
+  local folder=$1 device
   while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
-  df -Pm "$folder" | awk 'NR == 2 {print $4}'
+  device=$(stat -c %d "$folder")
+  disk_needed[$device]=$((${disk_needed[$device]:-0} + $2))
+  disk_what[$device]=${disk_what[$device]:+${disk_what[$device]}, }"$3"
+  disk_folder[$device]=${disk_folder[$device]:-$folder}
+}
+check_disk() {
+  local device free
+  for device in "${!disk_needed[@]}"; do
+    free=$(df -Pm "${disk_folder[$device]}" | awk 'NR == 2 {print $4}')
+    [ "$free" -ge "${disk_needed[$device]}" ] ||
+      refuse "Disk is short where ${disk_folder[$device]} lies: $free MB free, ${disk_needed[$device]} MB needed (${disk_what[$device]}). Free some, or use another disk."
+  done
 }

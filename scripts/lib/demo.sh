@@ -2,8 +2,8 @@
 demo_clip() { # NAME SECONDS VIDEO-SOURCE AUDIO-SOURCE
   local file=$data/demo/$1.mp4
   [ -s "$file" ] && return 0
-  ffmpeg -nostdin -v error -y -f lavfi -i "$3" -f lavfi -i "$4" -t "$2" -pix_fmt yuv420p -c:v libx264 -preset veryfast -crf 24 -g 60 \
-    -c:a aac -b:a 96k -shortest -movflags +faststart "$file.part.mp4" </dev/null && mv "$file.part.mp4" "$file"
+  wait_for ffmpeg -nostdin -v error -y -f lavfi -i "$3" -f lavfi -i "$4" -t "$2" -pix_fmt yuv420p -c:v libx264 -preset veryfast -crf 24 -g 60 \
+    -c:a aac -b:a 96k -shortest -movflags +faststart "$file.part.mp4" && mv "$file.part.mp4" "$file"
 }
 
 start_demo() {
@@ -12,7 +12,9 @@ start_demo() {
   local font=/usr/share/fonts/truetype/dejavu/DejaVuSansMono-Bold.ttf key
   key=$(user_key demo) ||
     refuse "The demo creator has no stream key; see $data/logs/control/current."
-  (umask 077 && printf 'STREAM_URL=%s/%s\n' "rtmp://$([ "$listen" = 0.0.0.0 ] && echo 127.0.0.1 || echo "$listen"):$rtmp_port/live" "$key" >"$data/run/demo_live")
+  local host=$rtmp_address
+  case $host in 0.0.0.0) host=127.0.0.1 ;; ::) host=::1 ;; esac
+  (umask 077 && printf 'STREAM_URL=%s/%s\n' "rtmp://$(url_host "$host"):$rtmp_port/live" "$key" >"$data/run/demo_live")
   write_service demo-live <<TXT
 rm -f notification-fd
 . $data/run/demo_live
@@ -21,7 +23,6 @@ exec ffmpeg -nostdin -v warning -re -f lavfi -i "testsrc2=size=640x360:rate=30,d
   -c:a aac -b:a 96k -ar 48000 -f flv "\$STREAM_URL"
 TXT
   rm -f "$data/run/services/demo-live/notification-fd"
-  if [ "$service_user" != "$(id -un)" ]; then chown -R "$service_user:" "$data/run/services/demo-live" "$data/logs/demo-live" "$data/run/demo_live" "$data/demo"; fi
   s6-svscanctl -a "$data/run/services"
   say "  live: ${site} (the stream appears within a few seconds)"
 
@@ -48,7 +49,7 @@ TXT
       name=clip$((++count))
       progress "$count" "${#clips[@]}" "making and uploading clip"
       demo_clip "$name" "$seconds" "$source" "$sound" &&
-        "$ribalta_root/scripts/ribalta" --data "$data" upload --title "$title" "$data/demo/$name.mp4" >/dev/null ||
+        XDG_STATE_HOME=$data/demo wait_for "$ribalta_root/scripts/ribalta" --data "$data" upload --title "$title" "$data/demo/$name.mp4" >/dev/null ||
         warn "the clip \"$title\" could not be uploaded; see $data/logs"
     done
     progress_end
