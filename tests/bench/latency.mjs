@@ -10,7 +10,7 @@ import { Instance, until } from '../e2e/instance.mjs';
 import { browserOptions } from '../e2e/browser.mjs';
 import { media, multivariant } from '../e2e/hls.mjs';
 import { bitsIn, frame, msOf } from './code.mjs';
-import { print, quantile, version } from './report.mjs';
+import { print, quantile, row, version } from './report.mjs';
 
 const [width, height, rate] = [384, 216, 30];
 const seconds = Number(process.env.RIBALTA_BENCH_SECONDS ?? 40);
@@ -120,13 +120,13 @@ try {
   follower.stop();
   await edgeDone;
   if (glass.length < 50 || bus.length < 50 || edge.length < 3) throw new Error(`too few readings: ${glass.length} in Chromium, ${bus.length} on the bus, ${edge.length} at the edge`);
-  const plain = (name, value) => ({ name, unit: 'ms', ours: value, peer: null, peer_name: null, ratio: null, min: value, max: value });
+  const plain = (name, value) => row(name, 'ms', [value]);
   const at = (q) => ({ bus: quantile(bus, q), edge: quantile(edge, q), glass: quantile(glass, q) });
   const [p50, p95] = [at(0.5), at(0.95)];
   print([
     plain('p50/glass-to-glass', p50.glass), plain('p95/glass-to-glass', p95.glass),
-    plain('p50/hop encoder+ingest+packager', p50.bus), plain('p95/hop encoder+ingest+packager', p95.bus),
-    plain('p50/hop segment+edge', p50.edge - p50.bus), plain('p50/hop player', p50.glass - p50.edge),
+    plain('p50/hop-encoder-ingest-packager', p50.bus), plain('p95/hop-encoder-ingest-packager', p95.bus),
+    plain('p50/hop-segment-edge', p50.edge - p50.bus), plain('p50/hop-player', p50.glass - p50.edge),
   ], json);
   if (!json) console.log(`${glass.length} frames read in ${version('/usr/bin/chromium', '--version')}; ${version('ffmpeg', '-version')}; source ${width}x${height} at ${rate}/s, key frame every 2 s`);
 } finally {

@@ -7,6 +7,7 @@ export function quantile(values, q) {
 }
 export const median = (values) => quantile(values, 0.5);
 
+/** Rows {name, unit, ours, peer, peer_name, ratio, min, max}; without a peer those three are null, and min and max are ours'. */
 export function row(name, unit, ours, peer = [], peerName = null) {
   const ratios = ours.map((value, i) => value / peer[i]).filter(Number.isFinite);
   return {
@@ -19,6 +20,11 @@ export function row(name, unit, ours, peer = [], peerName = null) {
 const number = (value) => (value === null ? '–' : Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3));
 
 export function print(rows, json) {
+  for (const row of rows) {
+    for (const [key, value] of Object.entries(row)) {
+      if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`${row.name}: ${key} could not be measured`);
+    }
+  }
   if (json) {
     console.log(JSON.stringify(rows, null, 1));
     return;
