@@ -425,4 +425,7 @@ TEST_CASE("ribalta: wrong usage is exit code 2 and says what was wrong") {
     CHECK_MESSAGE(ran.code == 2, words);
     CHECK_MESSAGE(!ran.output.empty(), words);
   }
+  CHECK(run(site, "upload").output.starts_with("FILE is required"));
+  CHECK(run(site, "nonsense").output.starts_with("ribalta does not know nonsense here."));
+  CHECK(run(site, "config nonsense").output.starts_with("ribalta does not know nonsense here."));
 }

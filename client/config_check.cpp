@@ -21,16 +21,19 @@ constexpr std::array<const char*, 4> kRoles{"control", "packager", "ingest", "tr
 /// What one daemon may say of a configuration of at most 1 MiB; more is cut.
 constexpr std::size_t kSaidBytesMax = 256 * 1024;
 
-/// The environment that the daemons get: ours, and what `up` was told (DATA/run/environment, lines NAME=VALUE).
+/// The environment that the daemons get: what `up` was told (DATA/run/environment, lines NAME=VALUE), then ours. Of two
+/// with the same name the first counts.
 std::vector<std::string> daemon_environment(const fs::path& data) {
   std::vector<std::string> pairs;
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) pairs.emplace_back(*entry);
   if (const Result<std::string> text = read_small(data / "run/environment")) {
     std::istringstream lines{*text};
     for (std::string line; std::getline(lines, line);) {
       if (line.find('=') != std::string::npos) pairs.push_back(line);
     }
   }
+  std::error_code ignored;
+  pairs.push_back("RIBALTA_NODE_DATA=" + fs::absolute(data, ignored).string());  // as `up` says it, also before a start
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) pairs.emplace_back(*entry);
   return pairs;
 }
 

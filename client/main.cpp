@@ -1,5 +1,6 @@
 // `ribalta`: for people who live in a terminal. scripts/ribalta hands its arguments to this program.
 #include <filesystem>
+#include <iostream>
 
 #include "client/verbs.h"
 
@@ -20,6 +21,12 @@ int main(int argc, char** argv) {
   try {
     describe(app, verbs, own_folder());
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    // What is missing may be there, misspelt.
+    const std::vector<std::string> unknown = app.remaining(true);
+    if (unknown.empty()) return app.exit(error) == 0 ? 0 : 2;
+    std::cerr << "ribalta does not know " << unknown.front() << " here.\nRun with --help for more information.\n";
+    return 2;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }

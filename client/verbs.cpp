@@ -12,7 +12,7 @@ std::string verb_of(const CLI::App& app) {
 
 void describe_upload(CLI::App& app, Verbs& verbs) {
   CLI::App* verb = app.add_subcommand("upload");
-  verb->add_option("files", verbs.upload.files)->required()->option_text("FILE...");
+  verb->add_option("FILE", verbs.upload.files)->required();
   verb->add_option("--title", verbs.upload.title);
   verb->add_option("--user", verbs.upload.user);
   verb->add_flag("--wait", verbs.upload.wait);
@@ -34,7 +34,7 @@ void describe_user(CLI::App& app, Verbs& verbs) {
   CLI::App* password = user->add_subcommand("password");
   password->callback([&verbs] { verbs.chosen = [&verbs] { return user_password(verbs.data, verbs.user); }; });
   for (CLI::App* verb : {add, password}) {
-    verb->add_option("name", verbs.user.name)->required()->option_text("NAME");
+    verb->add_option("NAME", verbs.user.name)->required();
     verb->add_flag("--password-stdin", verbs.user.password_stdin);
   }
 }
@@ -51,7 +51,7 @@ void describe(CLI::App& app, Verbs& verbs, const std::filesystem::path& programs
   describe_user(app, verbs);
 
   CLI::App* key = app.add_subcommand("stream-key");
-  key->add_option("name", verbs.key_user)->option_text("NAME");
+  key->add_option("NAME", verbs.key_user);
   key->add_flag("--rotate", verbs.rotate);
   key->callback([&verbs] { verbs.chosen = [&verbs] { return stream_key(verbs.data, verbs.key_user, verbs.rotate); }; });
 
