@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <future>
 #include <stdexcept>
@@ -14,6 +15,24 @@
 using namespace ribalta;
 using namespace std::chrono_literals;
 using ribalta::testing::run_on;
+
+namespace {
+
+/// Whatever else is ready on this loop runs before it returns.
+Task<void> turn() {
+  const asio::any_io_executor loop = co_await asio::this_coro::executor;
+  co_await asio::post(loop, asio::use_awaitable);
+}
+
+/// Gives the loop's other coroutines their turns until it is so; they wait for each other, never for a clock.
+template <class Condition>
+Task<void> until(Condition condition) {
+  constexpr int turns_max = 10'000;
+  for (int turns = 0; turns < turns_max && !condition(); ++turns) co_await turn();
+  CHECK(condition());
+}
+
+}  // namespace
 
 TEST_CASE("loops: the same shard is the same loop, and its coroutines run on one thread") {
   LoopPool loops{3};
@@ -34,7 +53,7 @@ TEST_CASE("loops: stop lets what is nearly done end, and cuts what is not") {
     LoopPool loops{1};
     loops.start();
     spawn(loops.loop(0), "short", [](std::atomic<bool>& flag) -> Task<void> {
-      co_await sleep_for(5ms);
+      co_await sleep_for(5ms);  // ends after `stop` was called: time that passes is what is tested
       flag = true;
     }(done));
     loops.stop(10s);
@@ -47,7 +66,7 @@ TEST_CASE("loops: stop lets what is nearly done end, and cuts what is not") {
       co_await sleep_for(24h);
       *held = 2;
     }(token));
-    loops.stop(1ms);
+    loops.stop(1ms);  // the deadline itself is tested
   }
   CHECK(token.use_count() == 1);
   CHECK(*token == 1);
@@ -209,7 +228,7 @@ TEST_CASE("run_blocking: a pool that is destroyed waits for the work that refers
     loops.stop(0ms);
   }
   const int then = ended;
-  std::this_thread::yield();
+  std::this_thread::yield();  // silence is what is tested: nobody is left who could count on
   CHECK(ended == then);
 }
 
@@ -218,19 +237,22 @@ TEST_CASE("event: notify_all wakes all who wait, and is not lost between version
   loops.start();
   run_on(loops, [](asio::any_io_executor loop) -> Task<void> {
     Event event{loop};
+    int waiting = 0;
     int woken = 0;
     for (int i = 0; i < 3; ++i) {
-      spawn(loop, "waits", [](Event& of, int& count) -> Task<void> {
+      spawn(loop, "waits", [](Event& of, int& began, int& count) -> Task<void> {
+        ++began;
         const bool rang = co_await of.wait(of.version(), 1h);
         count += rang ? 1 : 0;
-      }(event, woken));
+      }(event, waiting, woken));
     }
-    co_await sleep_for(1ms);
+    co_await until([&waiting] { return waiting == 3; });
+    CHECK(woken == 0);
     const std::uint64_t seen = event.version();
     event.notify_all();
     CHECK(co_await event.wait(seen, 1h));
-    while (woken < 3) co_await sleep_for(1ms);
-    CHECK_FALSE(co_await event.wait(event.version(), 1ms));
+    co_await until([&woken] { return woken == 3; });
+    CHECK_FALSE(co_await event.wait(event.version(), 1ms));  // its limit is what is tested
   }(loops.loop(0)));
 }
 
@@ -243,10 +265,12 @@ TEST_CASE("event: an interrupt ends its own wait alone, also one that has not be
     early.set();
     CHECK_FALSE(co_await event.wait(event.version(), 1h, early));
     Interrupt late;
-    spawn(loop, "interrupts", [](Interrupt& of) -> Task<void> {
-      co_await sleep_for(1ms);
+    bool waits = false;
+    spawn(loop, "interrupts", [](Interrupt& of, const bool& begun) -> Task<void> {
+      co_await until([&begun] { return begun; });
       of.set();
-    }(late));
+    }(late, waits));
+    waits = true;  // nobody else has a turn before the wait has begun
     CHECK_FALSE(co_await event.wait(event.version(), 1h, late));
     CHECK(late.is_set());
   }(loops.loop(0)));
@@ -256,16 +280,19 @@ TEST_CASE("event: one that is destroyed wakes those who wait") {
   LoopPool loops{1};
   loops.start();
   run_on(loops, [](asio::any_io_executor loop) -> Task<void> {
+    bool waiting = false;
     bool woken = false;
     {
       Event event{loop};
-      spawn(loop, "waits", [](Event& of, bool& flag) -> Task<void> {
+      spawn(loop, "waits", [](Event& of, bool& began, bool& flag) -> Task<void> {
+        began = true;
         co_await of.wait(of.version(), 1h);
         flag = true;
-      }(event, woken));
-      co_await sleep_for(1ms);
+      }(event, waiting, woken));
+      co_await until([&waiting] { return waiting; });
+      CHECK_FALSE(woken);
     }
-    while (!woken) co_await sleep_for(1ms);
+    co_await until([&woken] { return woken; });
   }(loops.loop(0)));
 }
 
@@ -275,8 +302,8 @@ TEST_CASE("sleep_for and event waits end when the one who waits is cancelled") {
   run_on(loops, [](asio::any_io_executor loop) -> Task<void> {
     using namespace asio::experimental::awaitable_operators;
     Event event{loop};
-    co_await (sleep_for(1h) || sleep_for(1ms));
-    co_await (event.wait(event.version(), 1h) || sleep_for(1ms));
-    CHECK_FALSE(co_await event.wait(event.version(), 1ms));
+    co_await (sleep_for(1h) || turn());
+    co_await (event.wait(event.version(), 1h) || turn());
+    CHECK_FALSE(co_await event.wait(event.version(), 1ms));  // its limit is what is tested
   }(loops.loop(0)));
 }
