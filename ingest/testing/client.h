@@ -1,12 +1,13 @@
 // A client that does exactly what a test says, over a blocking socket.
 #pragma once
 
+#include <poll.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
 #include <chrono>
 #include <string>
-#include <thread>
 
 #include "ingest/rtmp/testing/publisher.h"
 
@@ -32,16 +33,21 @@ class Client {
     send(publisher.call("createStream", {}));
     hears("_result");
   }
-  /// One byte, then a pause. @return false when the other side has closed.
+  /// One byte after a pause, which the other side's end cuts short. @return false when the other side has closed.
   bool drip(std::chrono::milliseconds pause) {
-    std::this_thread::sleep_for(pause);
+    pollfd readable{.fd = socket_.native_handle(), .events = POLLIN, .revents = 0};
+    ::poll(&readable, 1, static_cast<int>(pause.count()));
+    char answer = 0;
+    if (recv(socket_.native_handle(), &answer, 1, MSG_DONTWAIT | MSG_PEEK) == 0) return false;
     boost::system::error_code error;
     const char byte = 0;
     boost::asio::write(socket_, boost::asio::buffer(&byte, 1), error);
-    if (error) return false;
-    char answer = 0;
-    const ssize_t got = recv(socket_.native_handle(), &answer, 1, MSG_DONTWAIT | MSG_PEEK);
-    return got != 0;
+    return !error;
+  }
+  /// Says that nothing more comes.
+  void hang_up() {
+    boost::system::error_code ignored;
+    socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
   }
   /// Reads until these bytes have come. @return false when the connection ended before.
   bool hears(std::string_view part) {

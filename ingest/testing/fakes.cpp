@@ -195,10 +195,18 @@ void FakeControl::answer_with(Answer answer) {
   answer_ = std::move(answer);
 }
 
-Process::Process(std::vector<std::string> arguments, std::filesystem::path log) : log_(std::move(log)) {
+Process::Process(std::vector<std::string> arguments, std::filesystem::path log, bool tells) : log_(std::move(log)) {
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
+  std::string tell = "RIBALTA_READY_FD=3";
+  std::vector<char*> environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) environment.push_back(*entry);
+  if (tells) environment.push_back(tell.data());
+  environment.push_back(nullptr);
+  int ends[2] = {-1, -1};
+  [[maybe_unused]] const int made = tells ? pipe2(ends, O_CLOEXEC) : 0;
+  assert(made == 0);
   pid_ = fork();
   assert(pid_ >= 0);
   if (pid_ == 0) {
@@ -207,14 +215,23 @@ Process::Process(std::vector<std::string> arguments, std::filesystem::path log) 
     dup2(in, 0);
     dup2(out, 1);
     dup2(out, 2);
-    execvp(pointers[0], pointers.data());
+    if (tells && ends[1] == 3) fcntl(3, F_SETFD, 0);
+    if (tells && ends[1] != 3) dup2(ends[1], 3);
+    execvpe(pointers[0], pointers.data(), environment.data());
     _exit(127);
   }
+  if (tells) close(ends[1]);
+  ready_ = ends[0];
 }
 Process::~Process() {
+  if (ready_ >= 0) close(ready_);
   if (pid_ < 0) return;
   kill(pid_, SIGKILL);
   wait();
+}
+bool Process::wait_ready() {
+  char byte = 0;
+  return read(ready_, &byte, 1) == 1;
 }
 int Process::wait() {
   int status = 0;

@@ -102,10 +102,13 @@ class FakeControl {
 /// A program that runs beside the test; stopped at the end.
 class Process {
  public:
-  explicit Process(std::vector<std::string> arguments, std::filesystem::path log);
+  /// One that `tells` writes a byte to the descriptor in RIBALTA_READY_FD once it serves, as our daemons do.
+  explicit Process(std::vector<std::string> arguments, std::filesystem::path log, bool tells = false);
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
+  /// Returns once it serves. @return false: it ended before.
+  bool wait_ready();
   /// @return its exit code; -1 when a signal ended it.
   int wait();
   void signal(int number) const;
@@ -113,6 +116,7 @@ class Process {
 
  private:
   int pid_ = -1;
+  int ready_ = -1;
   std::filesystem::path log_;
 };
 bool is_installed(const std::string& program);
