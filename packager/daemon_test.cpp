@@ -6,9 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <fstream>
+#include <mutex>
+#include <set>
 
 #include "core/json.h"
+#include "core/redis/redis.h"
 #include "packager/live/origin_testing.h"
 #include "packager/live/testing.h"
 
@@ -102,6 +106,7 @@ struct House {
   bool write(http::Upload& upload, const Bytes& bytes) {
     return ribalta::testing::run_on(loops, upload.write(bytes)).has_value();
   }
+  /// Nothing is held for who asks too early: it asks again, as a player does.
   bool comes(const std::string& target, const std::string& what) {
     for (int i = 0; i < 500; ++i) {
       if (get(target).find(what) != std::string::npos) return true;
@@ -109,6 +114,47 @@ struct House {
     }
     return false;
   }
+};
+
+/// What happens to one key of Redis, as Redis itself tells it (notify-keyspace-events).
+class KeyEvents {
+ public:
+  KeyEvents(const LoopPool& loops, const std::string& address, const std::string& key) : loops_(loops) {
+    const auto begin = [](KeyEvents& self, std::string where, std::string channel) -> Task<void> {
+      self.subscriber_ = redis::Subscriber::create(self.loops_.loop(0), where);
+      self.subscriber_->subscribe(channel, [&self](std::string_view, std::string_view event) { self.add(event); });
+      self.subscriber_->on_subscribed([&self] { self.add("subscribed"); });
+      co_return;
+    };
+    ribalta::testing::run_on(loops_, begin(*this, address, "__keyspace@0__:" + key));
+    REQUIRE(wait_for("subscribed"));
+  }
+  ~KeyEvents() {
+    const auto end = [](KeyEvents& self) -> Task<void> {
+      self.subscriber_.reset();
+      co_return;
+    };
+    ribalta::testing::run_on(loops_, end(*this));
+  }
+  KeyEvents(const KeyEvents&) = delete;
+  KeyEvents& operator=(const KeyEvents&) = delete;
+  /// Returns once this has happened (false: not within 20 s).
+  bool wait_for(const std::string& event) {
+    std::unique_lock lock{mutex_};
+    return happened_.wait_for(lock, std::chrono::seconds{20}, [&] { return events_.contains(event); });
+  }
+
+ private:
+  void add(std::string_view event) {
+    const std::lock_guard lock{mutex_};
+    events_.emplace(event);
+    happened_.notify_all();
+  }
+  const LoopPool& loops_;
+  std::shared_ptr<redis::Subscriber> subscriber_;
+  std::mutex mutex_;
+  std::condition_variable happened_;
+  std::set<std::string> events_;
 };
 
 const TrackMaker kVideo{media::testing::video_config()};
@@ -154,21 +200,16 @@ TEST_CASE("the edge finds the stream's origin in Redis") {
   const std::string socket = house.folder.path() / "run/redis.sock";
   std::filesystem::create_directories(house.folder.path() / "run");
   house.redis.emplace(std::vector<std::string>{"redis-server", "--port", "0", "--unixsocket", socket, "--save", "",
-                                               "--dir", house.folder.path()});
+                                               "--dir", house.folder.path(), "--notify-keyspace-events", "KA"});
+  const std::string key = "stream:" + kStream + ":origin";
+  KeyEvents events{house.loops, "unix:" + socket, key};
   house.start();
   REQUIRE(house.call("PUT", "/streams/" + kStream + "/plan", json_write(make_plan())).status == 200);
+  REQUIRE(events.wait_for("set"));
   const std::string ask = "redis-cli -s " + socket + " ";
-  std::string origin;
-  for (int i = 0; i < 500 && origin.find("unix:") == std::string::npos; ++i) {
-    origin = output_of(ask + "GET stream:" + kStream + ":origin 2>/dev/null");
-    ::usleep(20'000);
-  }
-  CHECK(origin == "unix:" + house.address.unix_path + "\n");
-  CHECK(output_of(ask + "TTL stream:" + kStream + ":origin") != "-1\n");
+  CHECK(output_of(ask + "GET " + key) == "unix:" + house.address.unix_path + "\n");
+  CHECK(output_of(ask + "TTL " + key) != "-1\n");
   CHECK(house.call("DELETE", "/streams/" + kStream).status == 200);
-  for (int i = 0; i < 500 && origin != "\n"; ++i) {
-    origin = output_of(ask + "GET stream:" + kStream + ":origin");
-    ::usleep(20'000);
-  }
-  CHECK(origin == "\n");
+  REQUIRE(events.wait_for("del"));
+  CHECK(output_of(ask + "GET " + key) == "\n");
 }
