@@ -5,9 +5,8 @@ import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
-import { chromium } from 'playwright-core';
 import { Instance, until } from '../e2e/instance.mjs';
-import { browserOptions } from '../e2e/browser.mjs';
+import { launch, playing, visit } from '../e2e/browser.mjs';
 import { media, multivariant } from '../e2e/hls.mjs';
 import { bitsIn, frame, msOf } from './code.mjs';
 import { print, quantile, row, version } from './report.mjs';
@@ -78,7 +77,7 @@ const instance = await Instance.start('bench-latency');
 const publisher = publishCode(`${instance.endpoints.rtmp}/${instance.endpoints.stream_key}`);
 let browser;
 try {
-  const live = await until('the live is listed', async () => (await instance.api('GET', '/lives')).items.find(({ state }) => state === 'live'), 40_000);
+  const live = await until('the live is listed', () => instance.liveNow(), 90_000);
   const { variants } = await multivariant(instance.url(live.hls));
   const bus = [];
   const edge = [];
@@ -86,10 +85,10 @@ try {
   let stopped = false;
   const follower = followBus(instance, live.stream, bus);
   const edgeDone = followEdge(variants[0].url, edge, () => stopped);
-  browser = await chromium.launch(browserOptions);
-  const page = await browser.newPage({ bypassCSP: true });
+  browser = await launch();
+  const page = await visit(browser);
   await page.goto(instance.url(`/l/${live.stream}`));
-  await page.waitForFunction(() => document.querySelector('video')?.currentTime > 0, null, { timeout: 40_000 });
+  await playing(page, 'video');
   await page.evaluate(() => {
     globalThis.samples = [];
     const video = document.querySelector('video');

@@ -8,17 +8,19 @@ import { fileURLToPath } from 'node:url';
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const artefacts = path.join(root, 'build/artefacts');
 
-/** A run of 20 free ports, asked of the kernel. */
-async function freePort() {
-  for (let tries = 0; tries < 50; tries++) {
-    const port = await new Promise((resolve) => {
-      const server = createServer();
-      server.listen(0, '127.0.0.1', () => {
-        const { port: free } = server.address();
-        server.close(() => resolve(free));
-      });
-    });
-    if (port < 65000) return port;
+/** Nobody listens on this port now. */
+const isFree = (port) =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+
+/** The first of 20 ports (scripts/up --port) whose used ones are free; above those that the kernel hands to clients. */
+async function freePorts() {
+  for (let tries = 0; tries < 200; tries++) {
+    const port = 61_000 + 20 * Math.floor(Math.random() * 220);
+    if ((await Promise.all([port, port + 1, port + 2].map(isFree))).every(Boolean)) return port;
   }
   throw new Error('no free ports');
 }
@@ -51,9 +53,14 @@ export class Instance {
     // Short: sockets lie below it, and a path to a socket has 107 bytes.
     instance.data = mkdtempSync('/tmp/rb-');
     instance.name = name;
-    instance.port = await freePort();
+    instance.port = await freePorts();
     instance.options = options;
-    await instance.up();
+    try {
+      await instance.up();
+    } catch (error) {
+      await instance.stop(); // nobody else has it to stop
+      throw error;
+    }
     return instance;
   }
 
@@ -71,15 +78,31 @@ export class Instance {
       throw new Error(`scripts/up ended with ${code}:\n${this.output}`);
     });
     ended.catch(() => {}); // only of interest while we wait below
-    await Promise.race([ended, until('endpoints.json', () => existsSync(path.join(this.data, 'endpoints.json')), 120_000)]);
+    await Promise.race([ended, until('endpoints.json', () => existsSync(path.join(this.data, 'endpoints.json')), 300_000)]);
     this.endpoints = JSON.parse(readFileSync(path.join(this.data, 'endpoints.json'), 'utf8'));
-    await until('the site', async () => (await fetch(this.endpoints.site)).ok);
+    await until('the site', async () => (this.mustRun(), (await fetch(this.endpoints.site)).ok));
+  }
+
+  /** For checks of `until`: an instance that has ended won't bring what is waited for. */
+  mustRun() {
+    const { exitCode, signalCode } = this.process;
+    if (exitCode !== null || signalCode !== null) throw new Hopeless(`scripts/up has ended (${exitCode ?? signalCode}): ${this.output}`);
+  }
+
+  /** The broadcast that is on now, of this stream if one is named. */
+  async liveNow(stream) {
+    this.mustRun();
+    const { items } = await this.api('GET', '/lives');
+    return items.find((live) => live.state === 'live' && (stream === undefined || live.stream === stream));
   }
 
   /** Ends it as Ctrl-C does, keeps its logs as artefacts, removes its data. */
   async stop({ keep = false } = {}) {
     if (this.process.exitCode === null) this.process.kill('SIGINT');
+    // Each service has 15 s before its supervisor kills it.
+    const late = setTimeout(() => this.process.kill('SIGKILL'), 60_000);
     const code = await this.exited;
+    clearTimeout(late);
     const logs = path.join(artefacts, 'logs', this.name);
     mkdirSync(logs, { recursive: true });
     writeFileSync(path.join(logs, 'up.txt'), this.output);
@@ -112,6 +135,16 @@ export class Instance {
     return (await this.api('POST', `/admin/users/${name}/tokens`, { label: 'tests' })).token;
   }
 
+  /** Waits until a video of the token's owner is ready; at once an error when it has failed. */
+  async videoReady(video, token, limit = 240_000) {
+    return until(`the video ${video} is ready`, async () => {
+      this.mustRun();
+      const mine = await this.api('GET', `/me/videos/${video}`, null, token);
+      if (mine.state === 'failed') throw new Hopeless(JSON.stringify(mine.work));
+      return mine.state === 'ready' && mine;
+    }, limit, 500);
+  }
+
   /** scripts/ribalta for this instance; resolves to {code, stdout, stderr}. */
   cli(args, options = {}) {
     return run(path.join(root, 'scripts/ribalta'), ['--data', this.data, ...args], options);
@@ -132,12 +165,12 @@ export class Instance {
   async killed(service, signal = 'SIGKILL', pid = this.pid(service)) {
     process.kill(pid, signal);
     if (pid === this.pid(service) || this.pid(service) <= 0) {
-      await until(`${service} again`, () => this.pid(service) > 0 && this.pid(service) !== pid, 20_000, 50);
+      await until(`${service} again`, () => this.pid(service) > 0 && this.pid(service) !== pid, 60_000, 50);
     }
     await until(`${service} is ready again`, () => {
       const { stdout } = spawnSync('s6-svstat', ['-o', 'up,ready', path.join(this.data, 'run/services', service)], { encoding: 'utf8' });
       return stdout.trim() === 'true true';
-    }, 30_000, 50);
+    }, 60_000, 50);
   }
 }
 
@@ -149,12 +182,18 @@ export function run(command, args, { input, timeout = 120_000, env = {} } = {}) 
     child.stdout.on('data', (bytes) => (stdout += bytes));
     child.stderr.on('data', (bytes) => (stderr += bytes));
     child.stdin.end(input);
-    const timer = setTimeout(() => child.kill('SIGKILL'), timeout);
-    child.on('error', reject);
-    child.on('exit', (code, signal) => {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      child.kill('SIGKILL');
+    }, timeout);
+    const ended = (code, signal) => {
       clearTimeout(timer);
-      resolve({ code, signal, stdout, stderr });
-    });
+      resolve({ code, signal, stdout, stderr: late ? `${stderr}\nended after ${timeout} ms` : stderr });
+    };
+    child.on('error', reject);
+    child.on('close', ended); // after `exit`, once all that it said was read
+    child.on('exit', (code, signal) => late && ended(code, signal)); // its own children may hold the pipes for ever
   });
 }
 

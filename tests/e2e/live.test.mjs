@@ -9,11 +9,12 @@ before(async () => (instance = await Instance.start('live')), { timeout: 600_000
 after(async () => instance && (await instance.stop()));
 
 const target = (key = instance.endpoints.stream_key) => `${instance.endpoints.rtmp}/${key}`;
-const liveNow = () => instance.api('GET', '/lives').then(({ items }) => items.find(({ state }) => state === 'live' || state === 'interrupted'));
+/** The live that this publisher is on, once it is listed. */
+const liveOf = (publisher) => until('the live is listed', () => (publisher.mustRun(), instance.liveNow()), 90_000);
 
-test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontinuity in every track, and the stream ends', { timeout: 240_000 }, async () => {
+test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontinuity in every track, and the stream ends', { timeout: 400_000 }, async () => {
   const first = publish(target());
-  const live = await until('the live is listed', () => (first.mustRun(), liveNow()), 30_000);
+  const live = await liveOf(first);
   const master = await multivariant(instance.url(live.hls));
   assert.ok(master.variants.length >= 1, 'the multivariant playlist lists a variant');
   for (const variant of master.variants) {
@@ -23,7 +24,7 @@ test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontin
   }
   const tracks = [...master.variants.map(({ url }) => url), ...master.audio.map(({ url }) => url)];
   for (const url of tracks) {
-    await until(`three segments in ${url}`, async () => (await media(url)).segments.filter(({ gap }) => !gap).length >= 3, 40_000);
+    await until(`three segments in ${url}`, async () => (first.mustRun(), (await media(url)).segments.filter(({ gap }) => !gap).length >= 3), 90_000);
   }
   for (const url of tracks) {
     const playlist = await media(url);
@@ -52,35 +53,35 @@ test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontin
       return at >= 0 && segments.slice(at).filter(({ gap }) => !gap).length >= 2;
     });
     return settled && playlists;
-  }, 60_000);
+  }, 120_000);
   for (const playlist of resumed) {
     assert.equal(playlist.segments.filter(({ discontinuity }) => discontinuity).length + playlist.discontinuitySequence, 1, 'one discontinuity');
     assert.ok(playlist.sequence >= before_cut.sequence);
   }
   const numbers = resumed.map(({ segments, sequence }) => sequence + segments.findIndex(({ discontinuity }) => discontinuity));
   assert.equal(new Set(numbers).size, 1, `the discontinuity stands at the same media sequence number in all tracks: ${numbers}`);
-  const still = await liveNow();
+  const still = await liveOf(second);
   assert.equal(still.stream, live.stream, 'the same stream goes on');
 
   await second.stop();
-  await until('the stream ends after the grace period', async () => (await instance.api('GET', `/lives/${live.stream}`)).state === 'ended', 60_000);
-  await until('ENDLIST in every track', async () => (await Promise.all(tracks.map((url) => media(url)))).every(({ ended }) => ended), 20_000);
+  await until('the stream ends after the grace period', async () => (await instance.api('GET', `/lives/${live.stream}`)).state === 'ended', 120_000);
+  await until('ENDLIST in every track', async () => (await Promise.all(tracks.map((url) => media(url)))).every(({ ended }) => ended), 60_000);
 });
 
-test('a wrong key is refused, and a second publisher with a busy key too', { timeout: 120_000 }, async () => {
+test('a wrong key is refused, and a second publisher with a busy key too', { timeout: 240_000 }, async () => {
   const wrong = publish(target('no-such-key'));
   assert.notEqual(await wrong.exited, 0);
   const first = publish(target());
-  await until('the live is listed', liveNow, 30_000);
+  await liveOf(first);
   const second = publish(target());
   assert.notEqual(await second.exited, 0, 'the second publisher was let in');
   assert.ok(first.running, 'the first publisher was thrown out');
   await first.stop();
 });
 
-test('media answers carry Cache-Status and CORS, and nobody else may set our internal fields', { timeout: 120_000 }, async () => {
+test('media answers carry Cache-Status and CORS, and nobody else may set our internal fields', { timeout: 180_000 }, async () => {
   const publisher = publish(target());
-  const live = await until('the live is listed', liveNow, 60_000);
+  const live = await liveOf(publisher);
   const answer = await fetch(instance.url(live.hls), { headers: { 'Ribalta-Authorised': '1' } });
   assert.match(answer.headers.get('cache-status') ?? '', /ribalta/i);
   assert.equal(answer.headers.get('access-control-allow-origin'), '*');

@@ -1,8 +1,8 @@
 // OBS Studio under Xvfb, with a home folder of its own.
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { until } from './instance.mjs';
+import { Hopeless } from './instance.mjs';
 
 const ini = (sections) => Object.entries(sections).map(([name, values]) => `[${name}]\n${Object.entries(values).map(([key, value]) => `${key}=${value}`).join('\n')}\n`).join('\n');
 
@@ -39,12 +39,16 @@ function writeHome({ server, key, file, width, height, fps }) {
 }
 
 export class Obs {
-  static async start({ server, key, file, width = 424, height = 240, fps = 20, display = 78 }) {
+  static async start({ server, key, file, width = 424, height = 240, fps = 20 }) {
     const obs = new Obs();
     obs.home = writeHome({ server, key, file, width, height, fps });
-    obs.display = `:${display}`;
-    obs.screen = spawn('Xvfb', [obs.display, '-screen', '0', '1024x700x24', '-nolisten', 'tcp'], { stdio: 'ignore' });
-    await until('the X server', () => readdirSync('/tmp/.X11-unix').includes(`X${display}`), 10_000);
+    // Xvfb chooses a display that is free and says its number once it listens there.
+    obs.screen = spawn('Xvfb', ['-displayfd', '3', '-screen', '0', '1024x700x24', '-nolisten', 'tcp'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+    obs.display = `:${await new Promise((resolve, reject) => {
+      obs.screen.stdio[3].once('data', (number) => resolve(String(number).trim()));
+      obs.screen.once('error', reject);
+      obs.screen.once('exit', (code) => reject(new Error(`Xvfb ended with ${code}`)));
+    })}`;
     obs.process = spawn('dbus-run-session', ['--', 'obs', '--startstreaming', '--profile', 'rb', '--collection', 'rb', '--scene', 'Scene', '--multi', '--disable-missing-files-check', '--verbose'], {
       stdio: 'ignore',
       detached: true, // a process group of its own, to be ended whole
@@ -52,6 +56,12 @@ export class Obs {
     });
     obs.exited = new Promise((resolve) => obs.process.on('exit', resolve));
     return obs;
+  }
+
+  /** For checks of `until`: OBS that has ended won't bring what is waited for. */
+  mustRun() {
+    const { exitCode, signalCode } = this.process;
+    if (exitCode !== null || signalCode !== null) throw new Hopeless(`OBS has ended (${exitCode ?? signalCode}): ${this.log.split('\n').slice(-15).join('\n')}`);
   }
 
   /** OBS's own log of this run. */
@@ -73,5 +83,7 @@ export class Obs {
       if (error.code !== 'ESRCH') throw error; // it had ended by itself
     }
     this.screen.kill();
+    await this.exited;
+    rmSync(this.home, { recursive: true, force: true, maxRetries: 5 });
   }
 }

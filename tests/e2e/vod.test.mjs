@@ -1,10 +1,11 @@
 // Uploads through the real door: ready and playing in HLS and DASH, or refused with a kind and a sentence.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync, existsSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Instance, clip, run, until } from './instance.mjs';
+import { Instance, clip, run } from './instance.mjs';
 import { media, multivariant } from './hls.mjs';
+import { Upload } from './tus.mjs';
 
 let instance;
 let folder;
@@ -19,7 +20,7 @@ const upload = async (...files) => {
   return ended.stdout.trim().split('\n').filter(Boolean).map((line) => JSON.parse(line));
 };
 
-test('a portrait clip becomes a ladder that plays in HLS and DASH with equal lengths of sound and picture', { timeout: 200_000 }, async () => {
+test('a portrait clip becomes a ladder that plays in HLS and DASH with equal lengths of sound and picture', { timeout: 400_000 }, async () => {
   const [done] = await upload(await clip(path.join(folder, 'portrait.mp4')));
   assert.equal(done.state, 'ready', JSON.stringify(done));
   const { variants, audio } = await multivariant(instance.url(done.hls));
@@ -50,7 +51,7 @@ test('a portrait clip becomes a ladder that plays in HLS and DASH with equal len
   }
 });
 
-test('what is no video is refused with its kind and a sentence, and the daemons stay up', { timeout: 200_000 }, async () => {
+test('what is no video is refused with its kind and a sentence, and the daemons stay up', { timeout: 400_000 }, async () => {
   const cases = { 'empty.mp4': ['empty', ''], 'text.mp4': ['not-media', 'this is not a video\n'.repeat(200)], 'canary.mp4': ['not-media', '#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n/etc/passwd\n#EXT-X-ENDLIST\n'] };
   for (const [name, [, content]] of Object.entries(cases)) writeFileSync(path.join(folder, name), content);
   await run('ffmpeg', ['-nostdin', '-v', 'error', '-y', '-f', 'lavfi', '-i', 'sine=duration=2', '-c:a', 'aac', path.join(folder, 'sound.mp4')]);
@@ -66,35 +67,19 @@ test('what is no video is refused with its kind and a sentence, and the daemons 
   }
 });
 
-test('an upload goes on after ingest was killed in the middle', { timeout: 200_000 }, async () => {
+test('an upload goes on after ingest was killed in the middle', { timeout: 400_000 }, async () => {
   const file = await clip(path.join(folder, 'large.mp4'), { size: '1280x720', seconds: 10, extra: ['-b:v', '20M', '-minrate', '20M', '-maxrate', '20M', '-bufsize', '4M', '-x264-params', 'nal-hrd=cbr'] });
-  const bytes = readFileSync(file);
-  const base = instance.url('/files/');
   const token = await instance.userToken();
-  const headers = { 'Tus-Resumable': '1.0.0', Authorization: `Bearer ${token}` };
-  const made = await fetch(base, { method: 'POST', headers: { ...headers, 'Upload-Length': String(bytes.length), 'Upload-Metadata': `filename ${Buffer.from('large.mp4').toString('base64')},title ${Buffer.from('Large').toString('base64')}` } });
-  assert.equal(made.status, 201, await made.text());
-  const location = new URL(made.headers.get('location'), base).href;
-  const patch = (offset, piece) => fetch(location, { method: 'PATCH', headers: { ...headers, 'Upload-Offset': String(offset), 'Content-Type': 'application/offset+octet-stream' }, body: piece });
-  assert.equal((await patch(0, bytes.subarray(0, 3_000_000))).status, 204);
+  const upload = await Upload.begin(instance, token, 'Large', readFileSync(file));
+  await upload.piece(3_000_000);
   await instance.killed('ingest');
-  const head = await until('the upload is known again', async () => {
-    const answer = await fetch(location, { method: 'HEAD', headers });
-    return answer.ok && answer;
-  });
-  const offset = Number(head.headers.get('upload-offset'));
-  assert.equal(offset, 3_000_000, 'what was acknowledged is still there');
-  assert.equal((await patch(offset + 1, bytes.subarray(offset + 1))).status, 409, 'a wrong offset is refused');
-  assert.equal((await patch(offset, bytes.subarray(offset))).status, 204);
-  const video = made.headers.get('ribalta-video');
-  await until('the video is ready', async () => {
-    const { state, work } = await instance.api('GET', `/me/videos/${video}`, null, token);
-    assert.notEqual(state, 'failed', JSON.stringify(work));
-    return state === 'ready';
-  }, 120_000, 500);
+  assert.equal(await upload.offset(), 3_000_000, 'what was acknowledged is still there');
+  assert.equal((await upload.patch(3_000_001, upload.bytes.subarray(3_000_001))).status, 409, 'a wrong offset is refused');
+  await upload.finish();
+  await instance.videoReady(upload.video, token);
 });
 
-test('real files end as their manifest says', { timeout: 300_000, skip: process.env.RIBALTA_TEST_MEDIA ? false : 'RIBALTA_TEST_MEDIA is not set: no real files here' }, async () => {
+test('real files end as their manifest says', { timeout: 500_000, skip: process.env.RIBALTA_TEST_MEDIA ? false : 'RIBALTA_TEST_MEDIA is not set: no real files here' }, async () => {
   const manifest = path.join(process.env.RIBALTA_TEST_MEDIA, 'MANIFEST.tsv');
   assert.ok(existsSync(manifest));
   const rows = readFileSync(manifest, 'utf8').trim().split('\n').slice(1).map((line) => line.split('\t'));
