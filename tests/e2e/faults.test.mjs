@@ -1,25 +1,40 @@
-// kill -9 of every daemon in turn, during one live that somebody watches and one upload that is under way.
+// kill -9 of every daemon in turn. Each kill meets a live that Chromium plays and that is followed track by track, and an
+// upload that is under way; the transcoder's kill also meets a job that encodes. Afterwards nothing that was promised is
+// missing, and nothing is there twice.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Instance, clip, publish, run, until } from './instance.mjs';
+import { launch, desktop, playing, visit } from './browser.mjs';
+import { Hopeless, Instance, clip, publish, run, until } from './instance.mjs';
 import { media, multivariant } from './hls.mjs';
+import { Upload } from './tus.mjs';
 
 // `scripts/test long` goes round many times; each round kills every daemon once.
 const rounds = Number(process.env.RIBALTA_FAULT_ROUNDS ?? 1);
+/** A machine with little to spare brings a daemon back and goes on playing within this. */
+const backMs = 120_000;
 
 let instance;
-before(async () => (instance = await Instance.start('faults')), { timeout: 600_000 });
-after(async () => instance && (await instance.stop()));
+let browser;
+before(async () => {
+  instance = await Instance.start('faults');
+  browser = await launch();
+}, { timeout: 600_000 });
+after(async () => {
+  await browser?.close();
+  await instance?.stop();
+});
 
-/** A viewer without mercy: follows a media playlist, fetches each segment once, keeps the numbers and the answers. */
-class Viewer {
-  constructor(playlist) {
+/** Follows one media playlist, fetches each segment once, and keeps what no playlist may do. */
+class Follower {
+  constructor(name, playlist) {
+    this.name = name;
     this.playlist = playlist;
-    this.seen = new Map();
-    this.backwards = [];
-    this.last = 0;
+    this.numbers = new Map(); // media sequence number → {period, url}, as every answer must say it again
+    this.fetched = new Set();
+    this.complaints = [];
+    this.last = { sequence: 0, period: 0 };
     this.stopped = false;
     this.done = this.#follow();
   }
@@ -27,24 +42,36 @@ class Viewer {
     while (!this.stopped) {
       try {
         const now = await media(this.playlist);
-        if (now.sequence < this.last) this.backwards.push([this.last, now.sequence]);
-        this.last = Math.max(this.last, now.sequence);
+        this.#compare(now);
         for (const [i, segment] of now.segments.entries()) {
           const number = now.sequence + i;
-          if (segment.gap || this.seen.has(number)) continue;
+          if (segment.gap || this.fetched.has(number)) continue;
           const answer = await fetch(segment.url);
-          if (!answer.ok) continue; // asked again with the next playlist
-          this.seen.set(number, { url: segment.url, bytes: (await answer.arrayBuffer()).byteLength });
+          const bytes = (await answer.arrayBuffer()).byteLength;
+          if (answer.ok && bytes > 0) this.fetched.add(number); // else asked again with the next playlist
         }
-        this.target = now.target;
       } catch {
-        // a stall, as a player would have it: it asks again
+        // a stall, as a player has it: it asks again
       }
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await new Promise((resolve) => setTimeout(resolve, 500)); // how often a player asks
+    }
+  }
+  #compare({ sequence, discontinuitySequence, segments }) {
+    if (sequence < this.last.sequence) this.complaints.push(`the media sequence went back from ${this.last.sequence} to ${sequence}`);
+    if (discontinuitySequence < this.last.period) this.complaints.push(`the discontinuity sequence went back from ${this.last.period} to ${discontinuitySequence}`);
+    this.last = { sequence, period: discontinuitySequence };
+    let period = discontinuitySequence;
+    for (const [i, { discontinuity, gap, url }] of segments.entries()) {
+      if (discontinuity) period += 1;
+      const number = sequence + i;
+      const before = this.numbers.get(number);
+      if (before && before.period !== period) this.complaints.push(`segment ${number} was in period ${before.period}, then in ${period}`);
+      if (before?.url && !gap && before.url !== url) this.complaints.push(`segment ${number} was ${before.url}, then ${url}`);
+      this.numbers.set(number, { period, url: gap ? before?.url : url });
     }
   }
   get newest() {
-    return Math.max(0, ...this.seen.keys());
+    return Math.max(0, ...this.fetched);
   }
   async stop() {
     this.stopped = true;
@@ -58,9 +85,9 @@ function persistentPublisher(url) {
   let current;
   const running = (async () => {
     while (!stopped) {
-      current = publish(url);
+      current = publish(url, { size: '640x360', seconds: 86_400 }); // large enough for a rung below it
       await current.exited;
-      if (!stopped) await new Promise((resolve) => setTimeout(resolve, 1000));
+      if (!stopped) await new Promise((resolve) => setTimeout(resolve, 1000)); // how long encoders wait
     }
   })();
   return {
@@ -72,49 +99,147 @@ function persistentPublisher(url) {
   };
 }
 
-const nginxWorker = async () => {
-  const master = instance.pid('edge');
-  const { stdout } = await run('pgrep', ['-P', String(master), '-f', 'worker process']);
-  return Number(stdout.trim().split('\n')[0]);
-};
+/** The live page in Chromium. Media that breaks, or that the player had to begin anew, is no stall: it is kept as trouble. */
+class Watcher {
+  static async open(target) {
+    const watcher = new Watcher();
+    watcher.complaints = [];
+    watcher.page = await visit(browser, desktop, watcher.complaints);
+    await watcher.page.goto(target);
+    await playing(watcher.page, '[data-testid="live-video"]', backMs);
+    await watcher.page.evaluate(() => {
+      globalThis.troubles = [];
+      for (const kind of ['error', 'emptied', 'ended']) {
+        document.addEventListener(kind, ({ target: { localName, error } }) => localName === 'video' && globalThis.troubles.push(`${kind} ${error?.message ?? ''}`), true);
+      }
+    });
+    return watcher;
+  }
+  async time() {
+    const { time, troubles, failed } = await this.page.evaluate(() => ({
+      time: document.querySelector('[data-testid="live-video"]').currentTime,
+      troubles: globalThis.troubles,
+      failed: document.querySelector('[data-testid="live-failed"]')?.innerText,
+    }));
+    if (troubles.length > 0 || failed) throw new Hopeless(`the player: ${troubles} ${failed ?? ''}`);
+    return time;
+  }
+  /** What is no failed request: those are expected while something is down. */
+  get scriptErrors() {
+    return this.complaints.filter((line) => !/Failed to load resource/.test(line));
+  }
+}
 
-test('each daemon is back by itself after kill -9, the live goes on, no upload is lost', { timeout: rounds * 400_000 }, async () => {
+async function nginxWorkers() {
+  const { stdout } = await run('pgrep', ['-P', String(instance.pid('edge')), '-f', 'worker process']);
+  return stdout.trim().split('\n').map(Number);
+}
+
+/** Kills the worker that this upload goes through. */
+async function killWorkerOf(upload) {
+  const before_kill = await nginxWorkers();
+  const worker = await until('the worker that carries the upload', async () => {
+    const { stdout } = await run('ss', ['-tnpH', 'state', 'established', `( sport = :${instance.endpoints.ports.site} and dport = :${upload.port} )`]);
+    return Number(/pid=(\d+)/.exec(stdout)?.[1]);
+  });
+  assert.ok(before_kill.includes(worker), `${worker} is a worker of nginx`);
+  process.kill(worker, 'SIGKILL');
+  await until('nginx has another worker', async () => {
+    const now = await nginxWorkers();
+    return now.length === before_kill.length && !now.includes(worker);
+  }, backMs);
+}
+
+/** What is killed, how, and whether an upload under way notices. */
+const kills = [
+  { service: 'ingest', cuts: true },
+  { service: 'packager', cuts: false },
+  { service: 'transcode', cuts: false },
+  { service: 'control', cuts: false },
+  { service: 'redis', cuts: false },
+  { service: 'a worker of nginx', cuts: true, kill: killWorkerOf },
+];
+
+/** An upload of its own whose job encodes now. */
+async function encoding(token, bytes) {
+  const upload = await Upload.begin(instance, token, 'encoding', bytes);
+  await upload.finish();
+  await until('its job encodes', async () => {
+    instance.mustRun();
+    const { state, work } = await instance.api('GET', `/me/videos/${upload.video}`, null, token);
+    if (state === 'ready' || state === 'failed') throw new Hopeless(`it is ${state} before anything was killed: ${JSON.stringify(work)}`);
+    return state === 'processing' && work?.stage === 'encode';
+  }, backMs);
+  return upload;
+}
+
+/** The versions of a video that exist, which is those with a video.json. */
+function versionsOf(video) {
+  const folder = path.join(instance.data, 'store/vod', video);
+  const found = readdirSync(folder).filter((version) => existsSync(path.join(folder, version, 'video.json')));
+  for (const version of found) assert.equal(JSON.parse(readFileSync(path.join(folder, version, 'video.json'), 'utf8')).video, video);
+  return found;
+}
+
+test('each daemon is back by itself after kill -9, the live goes on, no upload is lost', { timeout: rounds * 400_000 }, async (t) => {
   const publisher = persistentPublisher(`${instance.endpoints.rtmp}/${instance.endpoints.stream_key}`);
-  const live = await until('the live is listed', async () => (await instance.api('GET', '/lives')).items.find(({ state }) => state === 'live'), 40_000);
-  const master = await multivariant(instance.url(live.hls));
-  const viewer = new Viewer(master.variants[0].url);
-  await until('the viewer plays', () => viewer.seen.size >= 2, 40_000);
-
+  t.after(() => publisher.stop());
+  const live = await until('the live is listed', () => instance.liveNow(), 90_000);
   const folder = mkdtempSync('/tmp/rb-faults-');
-  const file = await clip(path.join(folder, 'large.mp4'), { size: '640x360', seconds: 20, extra: ['-b:v', '3M'] });
-  const uploading = instance.cli(['upload', '--wait', '--json', file], { timeout: 400_000 });
+  // Bytes enough that no drip sends them all, and few pictures; and pictures enough that encoding takes its time.
+  const slow = readFileSync(await clip(path.join(folder, 'slow.mp4'), { size: '320x180', seconds: 2, extra: ['-b:v', '12M', '-minrate', '12M', '-maxrate', '12M', '-bufsize', '4M', '-x264-params', 'nal-hrd=cbr'] }));
+  const long = readFileSync(await clip(path.join(folder, 'long.mp4'), { size: '640x360', seconds: 40 }));
+  const token = await instance.userToken();
 
-  for (let round = 0; round < rounds; round++) {
-    for (const service of ['ingest', 'packager', 'transcode', 'control', 'redis']) {
-      const before_kill = viewer.newest;
-      await instance.killed(service);
-      await until(`the viewer plays on after ${service} was killed`, () => viewer.newest >= before_kill + 2, 60_000);
+  const master = await multivariant(instance.url(live.hls));
+  const followers = [...master.variants, ...master.audio].map(({ url }) => new Follower(path.basename(url, '.m3u8'), url));
+  t.after(() => Promise.all(followers.map((follower) => follower.stop())));
+  assert.ok(followers.length >= 3, `source, a rung and sound: ${followers.map(({ name }) => name)}`);
+  const source = followers.find(({ name }) => name === 'src-v');
+  assert.ok(source, 'the source is a rung');
+  await until('every track plays', () => (instance.mustRun(), followers.every(({ fetched }) => fetched.size >= 2)), backMs);
+  const watcher = await Watcher.open(instance.url(`/l/${live.stream}`));
+
+  const uploads = [];
+  const cut_while_encoding = [];
+  for (let round = 1; round <= rounds; round++) {
+    for (const { service, cuts, kill } of kills) {
+      if (service === 'transcode') cut_while_encoding.push(await encoding(token, long));
+      const upload = await Upload.begin(instance, token, `${service} ${round}`, slow);
+      await upload.piece(500_000);
+      await upload.drip();
+      const [seen, at] = [source.newest, await watcher.time()];
+      const of_upload = upload.port;
+
+      await (kill ? kill(upload) : instance.killed(service));
+      await until(`the source goes on after ${service} was killed`, () => (instance.mustRun(), source.newest >= seen + 2), backMs);
+      await until(`Chromium plays on after ${service} was killed`, async () => (await watcher.time()) >= at + 3, backMs);
+      assert.ok(upload.acknowledged < slow.length && of_upload, 'the kill met an upload that was under way');
+      await upload.finish();
+      assert.equal(upload.broken > 0, cuts, `${service} was killed, and the upload was cut ${upload.broken} times`);
+      uploads.push(upload);
     }
-    const before_kill = viewer.newest;
-    const worker = await nginxWorker();
-    process.kill(worker, 'SIGKILL');
-    await until('nginx has another worker', async () => (await nginxWorker()) !== worker, 20_000);
-    await until('the viewer plays on after the nginx worker was killed', () => viewer.newest >= before_kill + 2, 60_000);
+    const seen = followers.map(({ newest }) => newest);
+    await until('every track goes on', () => followers.every(({ newest }, i) => newest >= seen[i] + 2), backMs);
   }
 
-  assert.deepEqual(viewer.backwards, [], 'the media sequence never goes back');
-  const uploaded = await uploading;
-  const done = JSON.parse(uploaded.stdout.trim().split('\n').at(-1));
-  assert.equal(done.state, 'ready', `${uploaded.stdout}\n${uploaded.stderr}`);
-  const versions = readdirSync(path.join(instance.data, 'store/vod', done.video)).filter((entry) => {
-    try {
-      return JSON.parse(readFileSync(path.join(instance.data, 'store/vod', done.video, entry, 'video.json'), 'utf8')).video === done.video;
-    } catch {
-      return false; // access.json, or a version that was never finished
-    }
-  });
-  assert.equal(versions.length, 1, `one published result: ${versions}`);
+  assert.equal((await instance.liveNow(live.stream))?.stream, live.stream, 'it is still the same broadcast');
+  for (const { name, complaints } of followers) assert.deepEqual(complaints, [], name);
+  // The source alone decides about periods: one more for each time that it had to connect anew.
+  const last = Math.max(...source.numbers.keys());
+  assert.equal(source.numbers.get(last).period, rounds, 'one discontinuity for each time that ingest was killed, and no other');
+  assert.match(source.numbers.get(last).url, new RegExp(`/${rounds + 1}-${last}\\.m4s$`), 'as many epochs');
+  for (const { name, numbers } of followers) {
+    for (const [number, { period }] of numbers) assert.equal(period, source.numbers.get(number)?.period ?? period, `segment ${number} of ${name} is in the source's period`);
+  }
+  assert.deepEqual(watcher.scriptErrors, [], 'no script error, no violation of the policy');
 
-  await viewer.stop();
-  await publisher.stop();
+  for (const { video } of [...uploads, ...cut_while_encoding]) {
+    const ready = await instance.videoReady(video, token);
+    const versions = versionsOf(video);
+    assert.equal(versions.length, 1, `one published version of ${video}: ${versions}`);
+    assert.ok(ready.video.hls.includes(`/${video}/${versions[0]}/`), `${ready.video.hls} is version ${versions[0]}`);
+    assert.ok((await multivariant(instance.url(ready.video.hls))).variants.length >= 1);
+  }
+  for (const { video } of cut_while_encoding) assert.ok(Number(versionsOf(video)[0]) > 1, 'what was cut while it encoded was encoded again');
 });
