@@ -30,6 +30,14 @@ int user_password(const std::filesystem::path& data, const UserFlags& flags);
 
 int stream_key(const std::filesystem::path& data, const std::string& user, bool rotate);
 int status(const std::filesystem::path& data, bool json);
+struct CheckFlags {
+  std::string location;
+  std::int64_t follow_s = 0;
+  bool json = false;
+};
+/// 0: in order; 1: findings, or nothing to look into.
+int check_media(const CheckFlags& flags);
+
 /// Asks each daemon's program what it thinks of the instance's configuration. `programs`: the folder that they are in.
 int config_check(const std::filesystem::path& data, const std::filesystem::path& programs);
 

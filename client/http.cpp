@@ -15,7 +15,6 @@ constexpr long kCallSeconds = 30;
 /// A body that does not move for so long is given up (and gone on with); the server's sync of a whole file comes before
 /// its answer.
 constexpr long kStallSeconds = 120;
-constexpr std::size_t kAnswerBytesMax = 4 * 1024 * 1024;
 
 struct CurlFreed {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
@@ -28,6 +27,7 @@ using List = std::unique_ptr<curl_slist, ListFreed>;
 
 struct Transfer {
   const FileBody* file = nullptr;
+  std::size_t answer_bytes_max = kAnswerBytesMax;
   std::int64_t sent = 0;
   bool file_failed = false;
   bool too_large = false;
@@ -36,7 +36,7 @@ struct Transfer {
 
 std::size_t on_body(char* data, std::size_t, std::size_t bytes, void* context) {
   auto& transfer = *static_cast<Transfer*>(context);
-  transfer.too_large = transfer.response.body.size() + bytes > kAnswerBytesMax;
+  transfer.too_large = transfer.response.body.size() + bytes > transfer.answer_bytes_max;
   if (transfer.too_large) return 0;
   transfer.response.body.append(data, bytes);
   return bytes;
@@ -86,7 +86,7 @@ Result<http::Response> perform(const HttpRequest& request) {
   const Handle handle{ready == CURLE_OK ? curl_easy_init() : nullptr};
   if (!handle) return fail(Code::internal, "libcurl could not start");
   CURL* curl = handle.get();
-  Transfer transfer{.file = request.file};
+  Transfer transfer{.file = request.file, .answer_bytes_max = request.answer_bytes_max};
 
   curl_slist* list = curl_slist_append(nullptr, "Expect:");  // no waiting for 100 Continue
   for (const auto& [name, value] : request.fields) {

@@ -12,6 +12,9 @@
 
 namespace ribalta::client {
 
+/// Answers of the API are small; who wants more says so.
+inline constexpr std::size_t kAnswerBytesMax = 4 * 1024 * 1024;
+
 /// A body that is read as it is sent, and who is told how far it has come.
 struct FileBody {
   int descriptor = -1;
@@ -27,10 +30,12 @@ struct HttpRequest {
   http::Fields fields;
   std::string body;
   const FileBody* file = nullptr;  ///< instead of `body`
+  std::size_t answer_bytes_max = kAnswerBytesMax;
 };
 
 /// One request. Redirects are not followed: the token would go with them.
-/// @error unavailable: no answer, or cut before its end; io: the file could not be read; limit: an answer over 4 MiB.
+/// @error unavailable: no answer, or cut before its end; io: the file could not be read; limit: an answer over
+/// `answer_bytes_max`.
 Result<http::Response> perform(const HttpRequest& request);
 
 }  // namespace ribalta::client

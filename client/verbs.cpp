@@ -59,6 +59,12 @@ void describe(CLI::App& app, Verbs& verbs, const std::filesystem::path& programs
   status_verb->add_flag("--json", verbs.status_json);
   status_verb->callback([&verbs] { verbs.chosen = [&verbs] { return status(verbs.data, verbs.status_json); }; });
 
+  CLI::App* check = app.add_subcommand("check");
+  check->add_option("LOCATION", verbs.check.location)->required();
+  check->add_option("--follow", verbs.check.follow_s)->check(CLI::Range(std::int64_t{0}, std::int64_t{86'400}));
+  check->add_flag("--json", verbs.check.json);
+  check->callback([&verbs] { verbs.chosen = [&verbs] { return check_media(verbs.check); }; });
+
   CLI::App* config = app.add_subcommand("config");
   config->require_subcommand(1);
   config->add_subcommand("check")->callback(
