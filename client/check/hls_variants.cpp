@@ -16,7 +16,9 @@ constexpr std::int64_t kOverstatedMax = 15;
 constexpr std::int64_t kAverageOffMax = 5;  ///< hundredths
 /// Audio is cut where its own packets, or chunks of a few of them, end.
 constexpr std::int64_t kAudioApartMaxMs = 100;
-constexpr double kFrameRateOffMax = 0.02;  ///< of the rate
+/// FRAME-RATE is the largest rate that occurs (RFC 8216 §4.3.4.2): at least the mean, at most what the shortest frame
+/// has. Timestamps in milliseconds move both a little.
+constexpr double kFrameRateOffMax = 0.05;
 /// Frame rates are measured over segments of at least so many frames.
 constexpr std::size_t kFramesMin = 12;
 
@@ -57,17 +59,22 @@ void check_picture(const HlsVariant& variant, const LoadedPlaylist& video, const
                      ", the picture " + std::to_string(shown) + "x" + std::to_string(config.height));
   }
   std::int64_t ticks = 0;
+  std::int64_t shortest = INT64_MAX;
   std::size_t frames = 0;
   for (const LoadedSegment& segment : video.segments) {
     if (segment.facts == nullptr) continue;
     ticks += segment.facts->duration;
     frames += segment.facts->samples;
+    shortest = std::min(shortest, segment.facts->shortest);
   }
-  if (!variant.fps || frames < kFramesMin || ticks <= 0) return;
-  const double measured = static_cast<double>(frames) * config.timescale / static_cast<double>(ticks);
-  if (std::abs(*variant.fps - measured) > measured * kFrameRateOffMax) {
+  if (!variant.fps || frames < kFramesMin || ticks <= 0 || shortest <= 0) return;
+  // The last frame ends with the sound, whatever its length: one frame more or less says nothing.
+  const double mean = static_cast<double>(frames - 1) * config.timescale / static_cast<double>(ticks);
+  const double largest = static_cast<double>(config.timescale) / static_cast<double>(shortest);
+  if (*variant.fps < mean * (1 - kFrameRateOffMax) || *variant.fps > largest * (1 + kFrameRateOffMax)) {
     findings.add("frame-rate", place,
-                 "FRAME-RATE is " + std::to_string(*variant.fps) + ", measured " + std::to_string(measured));
+                 "FRAME-RATE is " + std::to_string(*variant.fps) + ", measured " + std::to_string(mean) +
+                     " in the mean, " + std::to_string(largest) + " at most");
   }
 }
 

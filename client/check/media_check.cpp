@@ -128,7 +128,10 @@ class Segment {
     facts_.first_presentation.ticks = std::min(facts_.first_presentation.ticks, parsed->presentation_time);
     facts_.decode_end = {parsed->decode_end(), timescale};
     facts_.duration += static_cast<std::int64_t>(parsed->duration);
-    facts_.samples += parsed->samples.size();
+    for (const media::Sample& sample : parsed->samples) {
+      const bool first = facts_.samples++ == 0;
+      facts_.shortest = first ? sample.duration : std::min<std::int64_t>(facts_.shortest, sample.duration);
+    }
     check_samples(*parsed, init_, where_, findings_);
   }
 

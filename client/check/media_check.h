@@ -22,6 +22,7 @@ struct SegmentFacts {
   std::int64_t duration = 0;     ///< ticks, sum over samples
   std::uint64_t bytes = 0;
   std::size_t samples = 0;
+  std::int64_t shortest = 0;  ///< ticks of its shortest sample
   bool starts_with_key = false;
 };
 

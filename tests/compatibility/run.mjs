@@ -1,0 +1,92 @@
+// Every encoder against every player, through a whole instance: prints what was seen, and with --write makes
+// docs/compatibility.md of it.
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { version } from '../bench/report.mjs';
+import { Instance, clip, root, until } from '../e2e/instance.mjs';
+import { encoders } from './encoders.mjs';
+import { Browsers, ffmpegPlays, gstreamerPlays } from './players.mjs';
+
+const write = process.argv.includes('--write');
+/** `--encoder=NAME` and `--player=NAME`, each any number of times: parts of names; none: all. */
+const some = (flag, names) => {
+  const parts = process.argv.filter((argument) => argument.startsWith(`--${flag}=`)).map((argument) => argument.slice(flag.length + 3).toLowerCase());
+  return parts.length === 0 ? names : names.filter((name) => parts.some((part) => name.toLowerCase().includes(part)));
+};
+
+const players = (browsers) => ({
+  'hls.js': (media, options) => browsers.play('hls.js', media.hls, options),
+  'Shaka Player, HLS': (media, options) => browsers.play('Shaka Player', media.hls, options),
+  'Shaka Player, DASH': (media, options) => browsers.play('Shaka Player', media.dash, options),
+  'dash.js': (media, options) => browsers.play('dash.js', media.dash, options),
+  'FFmpeg, HLS': (media) => ffmpegPlays(media.hls),
+  'FFmpeg, DASH': (media) => ffmpegPlays(media.dash),
+  'GStreamer, HLS': (media) => gstreamerPlays(media.hls),
+  'GStreamer, DASH': (media) => gstreamerPlays(media.dash),
+});
+
+const cell = ({ ok, notes }) => (ok ? 'yes' : `no: ${notes.join('; ')}`.replaceAll('|', '/').replace(/http:\S+/g, '…').slice(0, 200));
+
+const instance = await Instance.start('compatibility');
+const browsers = await Browsers.start();
+const all = players(browsers);
+const columns = some('player', Object.keys(all));
+const vod = 'video on demand';
+const sources = some('encoder', [...Object.keys(encoders), vod]);
+const rows = [];
+let failed = 0;
+
+async function row(name, media, options) {
+  const cells = [];
+  for (const player of columns) {
+    const verdict = await all[player](media, options);
+    failed += verdict.ok ? 0 : 1;
+    console.log(`${name} → ${player}: ${cell(verdict)}`);
+    cells.push(cell(verdict));
+  }
+  rows.push([name, ...cells]);
+}
+
+try {
+  const { rtmp: server } = instance.endpoints;
+  for (const [number, name] of sources.filter((source) => source !== vod).entries()) {
+    // An account for each: the broadcast before ends by itself, after its grace period.
+    const { user, stream_key: key } = await instance.api('POST', '/admin/users', { name: `encoder${number}` });
+    const encoder = await encoders[name](`${server}/${key}`, { server, key });
+    const live = await until(`${name} is live`, async () => (await instance.api('GET', '/lives')).items.find(({ state, author }) => state === 'live' && author.name === user.name), 60_000);
+    const media = { hls: instance.url(live.hls), dash: instance.url(live.dash) };
+    await until('four segments', async () => (await (await fetch(new URL('src-v.m3u8', media.hls))).text()).split('#EXTINF').length > 4, 40_000);
+    await row(`live, ${name}`, media, { live: true, size: 360 });
+    await encoder.stop();
+  }
+  if (sources.includes(vod)) {
+    const file = await clip('/tmp/rb-compatibility-vod.mp4', { size: '1280x720', seconds: 24, extra: ['-b:v', '3M'] });
+    const uploaded = await instance.cli(['upload', '--wait', '--json', file]);
+    const video = JSON.parse(uploaded.stdout.trim().split('\n').at(-1));
+    if (video.state !== 'ready') throw new Error(uploaded.stdout);
+    await row(vod, { hls: instance.url(video.hls), dash: instance.url(video.dash) }, { live: false, size: 720, steady: 5_000 });
+  }
+} finally {
+  await browsers.stop();
+  await instance.stop();
+}
+
+if (write) {
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  const versions = [browsers.version, version('ffmpeg', '-version').split(' ').slice(0, 3).join(' '), version('gst-launch-1.0', '--version'), version('obs', '--version')];
+  writeFileSync(path.join(root, 'docs/compatibility.md'), `# Encoders and players
+
+Written by \`scripts/compatibility --write\` from a real run: each encoder sends 640×360 at 30 frames/s with sound, each player plays
+it. In Chromium that means: picture and sound, the top rung in its full size, eight seconds at the clock's pace without a stall,
+the lowest rung and the top one again when chosen, no media error; for the video on demand also one buffered range after a jump.
+FFmpeg decodes eight seconds without an error, GStreamer (uridecodebin3) 150 buffers of picture and of sound.
+
+${line(['', ...columns])}
+${line(['---', ...columns.map(() => '---')])}
+${rows.map(line).join('\n')}
+
+Versions: ${versions.join('; ')}; hls.js 1.7.4, Shaka Player 5.2.12, dash.js 5.2.1.
+`);
+}
+console.log(failed === 0 ? 'every player plays everything' : `${failed} did not`);
+process.exitCode = failed === 0 ? 0 : 1;
