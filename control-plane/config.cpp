@@ -24,7 +24,7 @@ void read_config(ConfigReader& reader, Config& config) {
       .integer("drafts_max", config.drafts_max, 1, 1000, "uploads that one user may have under way at once")
       .integer("duration_min_max", config.duration_min_max, 1, 24 * 60, "longest video, minutes")
       .integer("side_max", config.side_max, 64, 16'384, "largest width or height of an uploaded video, pixels")
-      .integer("fps_max", config.fps_max, 1, 960, "most frames a second of an uploaded video")
+      .integer("fps_max", config.fps_max, 1, 100'000, "most frames a second of an uploaded video; over 60 are left out")
       .integer("live_rungs_max", config.live_rungs_max, 0, 6, "rungs that are encoded beside a live source")
       .integer("live_cores", config.live_cores, 0, 1024,
                "cores that a worker has, for choosing live rungs; 0: as many as here")

@@ -24,7 +24,7 @@ struct Config {
   std::int64_t drafts_max = 20;
   std::int64_t duration_min_max = 240;
   std::int64_t side_max = 4096;
-  std::int64_t fps_max = 120;
+  std::int64_t fps_max = 1000;  ///< over 60, frames are left out
 
   std::int64_t live_rungs_max = 2;
   std::int64_t live_cores = 0;
