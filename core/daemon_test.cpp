@@ -70,6 +70,7 @@ struct Daemon {
     std::vector<std::string> words{RIBALTA_PROBE_PROGRAM, "--config", folder.path() / "ribalta.toml"};
     words.insert(words.end(), more.begin(), more.end());
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
     std::string descriptor = "RIBALTA_READY_FD=3";
