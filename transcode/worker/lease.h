@@ -14,7 +14,7 @@ inline constexpr std::chrono::milliseconds kHeartbeatEvery{5'000};
 
 /// Shared by the job, its heartbeat and a thread that works for it.
 struct Lease {
-  explicit Lease(asio::any_io_executor executor) : loop(executor), changed(executor) {}
+  explicit Lease(const asio::any_io_executor& executor) : loop(executor), changed(executor) {}
   asio::any_io_executor loop;
   Event changed;  ///< on the loop: `stop` turned true, or the job is done
   std::atomic<double> progress{0};
