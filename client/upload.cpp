@@ -85,9 +85,15 @@ Outcome wait_for(const Instance& instance, const std::string& token, Outcome out
   }
 }
 
-void print_json(const Outcome& outcome) {
+void print_json(const Instance& instance, const Outcome& outcome) {
   const auto text_or_null = [](const std::string& text) {
     return text.empty() ? std::string{"null"} : json_write(text);
+  };
+  // Whole URLs: what comes out here goes straight into a player.
+  const auto playable = [&](std::string Playable::* which) {
+    if (!outcome.playable) return std::string{};
+    const std::string& given = (*outcome.playable).*which;
+    return instance.url(given).value_or(given);
   };
   const double milliseconds = std::round(outcome.seconds * 1000);
   const std::string line = "{\"file\":" + json_write(outcome.file) +                                        //
@@ -96,8 +102,8 @@ void print_json(const Outcome& outcome) {
                            ",\"kind\":" + text_or_null(outcome.failure ? outcome.failure->kind : "") +      //
                            ",\"reason\":" + text_or_null(outcome.failure ? outcome.failure->reason : "") +  //
                            ",\"seconds\":" + json_write(milliseconds / 1000) +                              //
-                           ",\"hls\":" + text_or_null(outcome.playable ? outcome.playable->hls : "") +      //
-                           ",\"dash\":" + text_or_null(outcome.playable ? outcome.playable->dash : "") + "}";
+                           ",\"hls\":" + text_or_null(playable(&Playable::hls)) +                           //
+                           ",\"dash\":" + text_or_null(playable(&Playable::dash)) + "}";
   std::printf("%s\n", line.c_str());
   std::fflush(stdout);
 }
@@ -164,7 +170,7 @@ int upload(const std::filesystem::path& data, const UploadFlags& flags, const Up
     }
     all_good = all_good && outcome.state != "failed";
     if (flags.json) {
-      print_json(outcome);
+      print_json(*instance, outcome);
     } else {
       print_text(*instance, outcome);
     }

@@ -252,6 +252,21 @@ TEST_CASE("tokens: they need no CSRF, are listed without secret, and open nothin
   CHECK(code_of(cli.send("GET", "/feed")) == "not_signed_in");
 }
 
+TEST_CASE("an administrator's token administers, and makes no token that could outlive it") {
+  House house;
+  Browser anna{house};
+  checked(anna, "POST", "/setup",
+          R"({"token":")" + house.secret("setup_token") + R"(","name":"anna","password":"correct horse"})");
+  Browser script{house};
+  script.bearer = text_at(checked(anna, "POST", "/me/tokens", R"({"label":"nightly","lifetime_s":60})"), "token");
+  CHECK(checked(script, "GET", "/admin/status").status == 200);
+  const auto make_token = [](Browser& browser) {
+    return checked_at(browser, "POST", "/admin/users/{name}/tokens", "/admin/users/anna/tokens", R"({"label":"more"})");
+  };
+  CHECK(code_of(make_token(script)) == "forbidden");
+  CHECK(make_token(anna).status == 201);
+}
+
 TEST_CASE("administration is for administrators") {
   House house;
   Browser lucia{house};

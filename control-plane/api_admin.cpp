@@ -206,6 +206,10 @@ Task<void> post_token(ControlPtr control, http::Exchange& exchange, const Parame
   if (!wanted) co_return co_await respond(exchange, to_response(wanted.error()));
   std::string name{http::parameter(parameters, "name")};
   Work work = [control, wanted = *wanted, name = std::move(name)](const Call& call) -> Result<Outcome<http::Response>> {
+    // As for one's own tokens: an administrator's that leaked must not outlive its expiry. The instance's own token,
+    // which scripts read from its file, belongs to nobody and has none.
+    const bool lent = call.who.user && call.who.session_hash.empty();
+    if (lent) return refuse(403, "forbidden", "Sign in to make a token; a token can't.");
     auto user = named(call.session, name);
     if (!user) return pass(user);
     if (!*user) return refuse(*user);

@@ -205,15 +205,15 @@ TEST_CASE("cheats: a token makes no token, whatever else is sent with it") {
   const std::string forever = R"({"label":"for ever"})";
   Browser thief{house};
   thief.bearer = text_at(made, "token");
-  CHECK(code_of(thief.send("POST", "/me/tokens", forever)) == "forbidden");
-  CHECK(code_of(thief.send("POST", "/me/tokens", R"({"label":"short","lifetime_s":60})")) == "forbidden");
+  CHECK(code_of(checked(thief, "POST", "/me/tokens", forever)) == "forbidden");
+  CHECK(code_of(checked(thief, "POST", "/me/tokens", R"({"label":"short","lifetime_s":60})")) == "forbidden");
   CHECK(code_of(checked_at(thief, "POST", "/admin/users/{name}/tokens", "/admin/users/lucia/tokens", forever)) ==
         "forbidden");
   // A session of the thief's own beside it: the token is who asks.
   Browser eve{house};
   eve.sign_up("eve");
   eve.bearer = thief.bearer;
-  CHECK(code_of(eve.send("POST", "/me/tokens", forever)) == "forbidden");
+  CHECK(code_of(checked(eve, "POST", "/me/tokens", forever)) == "forbidden");
   CHECK_FALSE(has(checked(lucia, "GET", "/me/tokens"), "items.1"));
   // Nor does it become a session, which could.
   CHECK(code_of(checked(thief, "PUT", "/me/password", R"({"old":"guess","new":"battery staple"})")) ==

@@ -44,6 +44,8 @@ test('a portrait clip becomes a ladder that plays in HLS and DASH with equal len
   }
   assert.equal(new Set(starts).size, 1, 'all rungs are cut at the same frames');
   assert.equal(audio.length, 1);
+  const checked = await instance.cli(['check', done.hls]);
+  assert.equal(checked.code, 0, checked.stdout + checked.stderr);
   for (const target of [done.hls, done.dash]) {
     const decoded = await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', instance.url(target), '-map', '0:v:0', '-map', '0:a:0', '-f', 'null', '-'], { timeout: 60_000 });
     assert.equal(decoded.code, 0, decoded.stderr);
