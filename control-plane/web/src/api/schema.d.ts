@@ -2340,7 +2340,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `csrf`: `X-Csrf-Token` is missing or wrong, or the call came from another site; `no_user`: the admin token belongs to no user. */
+            /** @description `csrf`: `X-Csrf-Token` is missing or wrong, or the call came from another site; `no_user`: the admin token belongs to no user; `forbidden`: a token may not make tokens. */
             403: {
                 headers: {
                     [name: string]: unknown;
