@@ -165,8 +165,8 @@ TEST_CASE("live: a publisher who comes back goes on with the same tracks at the 
 }
 
 TEST_CASE("live: a publisher who comes back at once never finds its own key busy") {
+  std::atomic<bool> on_air = false;  // before the house, whose control plane goes on hearing heartbeats to its end
   House house;
-  std::atomic<bool> on_air = false;
   house.control.answer_with([&](const FakeCall& call) {
     if (call.path.find("/heartbeat") != std::string::npos) {
       on_air = call.body.find("interrupted") == std::string::npos;
