@@ -76,8 +76,13 @@ void load_segments(LoadedPlaylist& loaded, MediaStore& media, Findings& findings
   }
 }
 
-std::optional<LoadedPlaylist> load_playlist(const std::string& location, MediaStore& media, Findings& findings) {
-  const auto text = fetch(location);
+struct ReadPlaylist {
+  std::string text;
+  std::variant<HlsMultivariant, HlsMedia> parsed;
+};
+
+std::optional<ReadPlaylist> read_playlist(const std::string& location, Findings& findings) {
+  auto text = fetch(location);
   if (!text) {
     findings.add("playlist-missing", location, text.error().message);
     return std::nullopt;
@@ -87,7 +92,13 @@ std::optional<LoadedPlaylist> load_playlist(const std::string& location, MediaSt
     findings.add("playlist-syntax", location, parsed.error().message);
     return std::nullopt;
   }
-  auto* const playlist = std::get_if<HlsMedia>(&*parsed);
+  return ReadPlaylist{std::move(*text), std::move(*parsed)};
+}
+
+std::optional<LoadedPlaylist> load_playlist(const std::string& location, MediaStore& media, Findings& findings) {
+  auto read = read_playlist(location, findings);
+  if (!read) return std::nullopt;
+  auto* const playlist = std::get_if<HlsMedia>(&read->parsed);
   if (playlist == nullptr) {
     findings.add("playlist-syntax", location, "a multivariant playlist where a media playlist belongs");
     return std::nullopt;
@@ -154,19 +165,11 @@ void check_media_playlist(const HlsMedia& playlist, const std::string& where, Fi
 }
 
 std::optional<HlsPresentation> load_hls(const std::string& location, MediaStore& media, Findings& findings) {
-  auto text = fetch(location);
-  if (!text) {
-    findings.add("playlist-missing", location, text.error().message);
-    return std::nullopt;
-  }
-  auto parsed = parse_hls(*text);
-  if (!parsed) {
-    findings.add("playlist-syntax", location, parsed.error().message);
-    return std::nullopt;
-  }
-  HlsPresentation out{.location = location, .text = std::move(*text), .multivariant = {}, .playlists = {}};
+  auto read = read_playlist(location, findings);
+  if (!read) return std::nullopt;
+  HlsPresentation out{.location = location, .text = std::move(read->text), .multivariant = {}, .playlists = {}};
   std::vector<std::string> uris;
-  if (auto* multivariant = std::get_if<HlsMultivariant>(&*parsed)) {
+  if (auto* multivariant = std::get_if<HlsMultivariant>(&read->parsed)) {
     out.multivariant = std::move(*multivariant);
     check_multivariant(*out.multivariant, location, findings);
     for (const HlsVariant& variant : out.multivariant->variants) uris.push_back(variant.uri);
