@@ -156,15 +156,16 @@ class Validator {
 }  // namespace
 
 FakePackager::FakePackager(LoopPool& loops, const http::Address& address) {
-  http::Handler handler = [this](http::Exchange& exchange) -> Task<void> {
-    Result<std::string> body = co_await exchange.read_all();
-    std::string line = exchange.head().method + " " + exchange.head().target;
-    if (body && !body->empty()) line += " " + *body;
-    notes_.add(std::move(line));
-    http::Response response = http::Response::json(status, "{}");
-    co_await exchange.respond(std::move(response));
-  };
+  http::Handler handler = [state = state_](http::Exchange& exchange) { return take_note(state, exchange); };
   server_ = must(http::Server::listen(loops, address, std::move(handler)));
+}
+Task<void> FakePackager::take_note(std::shared_ptr<State> state, http::Exchange& exchange) {
+  Result<std::string> body = co_await exchange.read_all();
+  std::string line = exchange.head().method + " " + exchange.head().target;
+  if (body && !body->empty()) line += " " + *body;
+  state->notes.add(std::move(line));
+  http::Response response = http::Response::json(state->status, "{}");
+  co_await exchange.respond(std::move(response));
 }
 FakePackager::~FakePackager() { server_->drain(); }
 

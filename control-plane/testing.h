@@ -57,13 +57,21 @@ class FakePackager {
   FakePackager& operator=(const FakePackager&) = delete;
 
   /// `PUT /videos/x/access {"access":"public"}` lines since the last call.
-  std::vector<std::string> heard() { return notes_.take(); }
-  bool wait_for(std::string_view line) { return notes_.wait_for(line); }
-  std::atomic<unsigned> status{200};
+  std::vector<std::string> heard() { return state_->notes.take(); }
+  bool wait_for(std::string_view line) { return state_->notes.wait_for(line); }
 
  private:
-  Notes notes_;
+  /// Of the calls under way, too: it may be taken away while one waits for its body.
+  struct State {
+    Notes notes;
+    std::atomic<unsigned> status{200};
+  };
+  static Task<void> take_note(std::shared_ptr<State> state, http::Exchange& exchange);
+  std::shared_ptr<State> state_ = std::make_shared<State>();
   std::unique_ptr<http::Server> server_;
+
+ public:
+  std::atomic<unsigned>& status = state_->status;
 };
 
 /// Keeps what it is told.

@@ -174,6 +174,14 @@ export class Instance {
   }
 }
 
+/** Nothing that names the data folder is left: the last loggers see the end of what they log a moment after it. */
+export async function nothingRuns(data) {
+  let left = '';
+  await until('nothing of it runs on', () => (left = spawnSync('pgrep', ['-af', data], { encoding: 'utf8' }).stdout) === '', 3_000, 20).catch((error) => {
+    throw new Error(`${error.message}: ${left}`);
+  });
+}
+
 export function run(command, args, { input, timeout = 120_000, env = {} } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });

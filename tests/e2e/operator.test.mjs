@@ -7,7 +7,7 @@ import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { clip, Instance, root, run, until } from './instance.mjs';
+import { clip, Instance, nothingRuns, root, run, until } from './instance.mjs';
 
 const isRoot = process.getuid() === 0;
 const script = (name) => path.join(root, 'scripts', name);
@@ -294,6 +294,6 @@ test('a signal ends what is under way, with all that it started', { timeout: 120
     up.kill('SIGINT');
     assert.equal(await ended, 130, output);
     assert.match(output, /Stopped\. Everything is in/);
-    assert.equal(spawnSync('pgrep', ['-f', data], { encoding: 'utf8' }).stdout, '', 'nothing of it runs on');
+    await nothingRuns(data);
   }
 });

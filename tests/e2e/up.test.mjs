@@ -4,7 +4,7 @@ import { mkdtempSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { Instance, root, run } from './instance.mjs';
+import { Instance, nothingRuns, root, run } from './instance.mjs';
 
 const up = (...options) => run(path.join(root, 'scripts/up'), options, { timeout: 60_000 });
 
@@ -56,8 +56,7 @@ test('it starts, writes endpoints.json for its owner alone, stops cleanly, keeps
 
   const code = await instance.stop({ keep: true });
   assert.equal(code, 130, instance.output);
-  const { stdout: left } = await run('pgrep', ['-f', data]);
-  assert.equal(left.trim(), '', 'nothing of it runs on');
+  await nothingRuns(data);
 
   await instance.up();
   assert.equal(instance.endpoints.stream_key, endpoints.stream_key, 'the first creator keeps the key');
