@@ -119,14 +119,12 @@ std::int64_t steady_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
-/// Reloads each media playlist as a player does, and looks into what is new.
-void follow_live(const HlsPresentation& presentation, std::chrono::seconds follow, MediaStore& media,
-                 Findings& findings) {
+/// Reloads each media playlist as a player does, and looks into what is new; afterwards `presentation` is what the last
+/// reloads said.
+void follow_live(HlsPresentation& presentation, std::chrono::seconds follow, MediaStore& media, Findings& findings) {
   std::map<std::string, PlaylistHistory> histories;
-  std::map<std::string, const SegmentFacts*> newest;
   for (const auto& [location, playlist] : presentation.playlists) {
     histories.emplace(location, location).first->second.take(playlist.playlist, steady_ms(), findings);
-    newest[location] = playlist.segments.empty() ? nullptr : playlist.segments.back().facts;
   }
   const std::int64_t until_ms = steady_ms() + std::chrono::milliseconds{follow}.count();
   while (steady_ms() < until_ms && !histories.empty()) {
@@ -135,26 +133,14 @@ void follow_live(const HlsPresentation& presentation, std::chrono::seconds follo
     std::this_thread::sleep_for(std::chrono::milliseconds{pause_ms});  // a player's pause between two reloads
     bool all_ended = true;
     for (auto& [location, history] : histories) {
-      const auto text = fetch(location);
-      const auto parsed = text ? parse_hls(*text) : pass(text);
-      const auto* const playlist = parsed ? std::get_if<HlsMedia>(&*parsed) : nullptr;
-      if (playlist == nullptr) {
-        findings.add(text ? "playlist-syntax" : "playlist-missing", location,
-                     parsed ? "not a media playlist" : parsed.error().message);
+      auto loaded = load_playlist(location, media, findings);
+      if (!loaded) {
+        all_ended = false;
         continue;
       }
-      check_media_playlist(*playlist, location, findings);
-      history.take(*playlist, steady_ms(), findings);
+      history.take(loaded->playlist, steady_ms(), findings);
       all_ended = all_ended && history.ended();
-      for (const HlsSegment& segment : playlist->segments) {
-        const auto where = resolve(location, segment.uri);
-        if (!where || segment.gap || !segment.map || media.knows_segment(*where)) continue;
-        const auto map = resolve(location, segment.map->uri);
-        const InitFacts* const init = map ? media.init(*map, segment.map->range) : nullptr;
-        if (init == nullptr) continue;
-        const SegmentFacts* const before = segment.discontinuity ? nullptr : newest[location];
-        newest[location] = media.segment(*where, segment.range, *init, before);
-      }
+      presentation.playlists.at(location) = std::move(*loaded);
     }
     if (presentation.multivariant) {
       const auto again = fetch(presentation.location);
@@ -188,7 +174,10 @@ Result<Checked> check_location(const std::string& location, std::chrono::seconds
   if (hls) {
     check_presentation(*hls, out.findings);
     out.playlists += hls->playlists.size();
-    if (hls->live() && follow.count() > 0) follow_live(*hls, follow, media, out.findings);
+    if (hls->live() && follow.count() > 0) {
+      follow_live(*hls, follow, media, out.findings);
+      check_presentation(*hls, out.findings);
+    }
   }
   if (dash) ++out.playlists;
   if (hls && dash) check_same_media(*hls, *dash, out.findings);

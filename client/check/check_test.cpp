@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "client/check/hls_check.h"
 #include "client/check/live_check.h"
 #include "client/check/media_check.h"
 #include "client/check/mpd.h"
@@ -179,6 +180,42 @@ TEST_CASE("check: a live playlist that moves as it should has no findings") {
   history.take(first, 72'000, findings);
   history.take(first, 972'000, findings);  // what has ended does not move
   CHECK(findings.list() == std::vector<Finding>{});
+}
+
+TEST_CASE("check: a live playlist is read again: only what is new is fetched, and must follow whoever saw it first") {
+  Stage stage;
+  stage.change("hi.m3u8", "#EXT-X-PLAYLIST-TYPE:VOD\n", "");
+  const std::string all = stage.files["hi.m3u8"];
+  const auto until_segment = [&](const std::string& name) { return all.substr(0, all.find(name) + name.size() + 1); };
+  stage.files["hi.m3u8"] = until_segment("hi/2.m4s");
+  const media::testing::Scratch folder;
+  const std::string location = (folder.path() / "hi.m3u8").string();
+  const auto findings_of = [&](const std::function<void()>& meanwhile) {
+    stage.write(folder.path());
+    Findings findings;
+    MediaStore media{findings};
+    const auto first = load_playlist(location, media, findings);
+    REQUIRE(first);
+    // A manifest that is a moment younger lists one segment more: it is looked into for it.
+    const auto third = (folder.path() / "hi/3.m4s").string();
+    CHECK(media.segment(third, std::nullopt, *first->init, first->segments.back().facts) != nullptr);
+    const std::uint64_t bytes = media.bytes();
+    meanwhile();
+    CHECK(load_playlist(location, media, findings));
+    CHECK(media.segments() == 4);
+    CHECK(media.bytes() == bytes + stage.files["hi/4.m4s"].size());
+    return findings.counts();
+  };
+  const auto announce = [&](std::string playlist) { std::ofstream{location} << playlist; };
+  CHECK(findings_of([&] { announce(until_segment("hi/4.m4s")); }).empty());
+  CHECK(findings_of([&] {
+          std::string playlist = until_segment("hi/4.m4s");
+          playlist.insert(playlist.find("hi/3.m4s"), "#EXT-X-GAP\n");
+          playlist.replace(playlist.find("VERSION:7"), 9, "VERSION:8");
+          announce(playlist);
+        }).empty());
+  stage.files["hi/4.m4s"] = Stage::video_segment(3, 900, true, 1);
+  CHECK(findings_of([&] { announce(until_segment("hi/4.m4s")); }).contains("tfdt-continuity"));
 }
 
 TEST_CASE("check: a live playlist over time: what must never change, and is told when it does") {

@@ -24,6 +24,7 @@ struct Finding {
 
 class Findings {
  public:
+  /// What was found before, word for word, is not counted again: a live is looked at many times.
   void add(std::string_view rule, std::string_view where, std::string what);
   [[nodiscard]] const std::vector<Finding>& list() const { return list_; }
   [[nodiscard]] bool empty() const { return list_.empty(); }

@@ -95,20 +95,6 @@ std::optional<ReadPlaylist> read_playlist(const std::string& location, Findings&
   return ReadPlaylist{std::move(*text), std::move(*parsed)};
 }
 
-std::optional<LoadedPlaylist> load_playlist(const std::string& location, MediaStore& media, Findings& findings) {
-  auto read = read_playlist(location, findings);
-  if (!read) return std::nullopt;
-  auto* const playlist = std::get_if<HlsMedia>(&read->parsed);
-  if (playlist == nullptr) {
-    findings.add("playlist-syntax", location, "a multivariant playlist where a media playlist belongs");
-    return std::nullopt;
-  }
-  check_media_playlist(*playlist, location, findings);
-  LoadedPlaylist loaded{.location = location, .playlist = std::move(*playlist), .segments = {}};
-  load_segments(loaded, media, findings);
-  return loaded;
-}
-
 }  // namespace
 
 bool HlsPresentation::live() const {
@@ -162,6 +148,20 @@ void check_media_playlist(const HlsMedia& playlist, const std::string& where, Fi
     if (segment.duration_us == 0) findings.add("extinf", place, "EXTINF is 0");
     if (!segment.map && !segment.gap) findings.add("map", place, "no EXT-X-MAP: only fragmented MP4 is looked into");
   }
+}
+
+std::optional<LoadedPlaylist> load_playlist(const std::string& location, MediaStore& media, Findings& findings) {
+  auto read = read_playlist(location, findings);
+  if (!read) return std::nullopt;
+  auto* const playlist = std::get_if<HlsMedia>(&read->parsed);
+  if (playlist == nullptr) {
+    findings.add("playlist-syntax", location, "a multivariant playlist where a media playlist belongs");
+    return std::nullopt;
+  }
+  check_media_playlist(*playlist, location, findings);
+  LoadedPlaylist loaded{.location = location, .playlist = std::move(*playlist), .segments = {}};
+  load_segments(loaded, media, findings);
+  return loaded;
 }
 
 std::optional<HlsPresentation> load_hls(const std::string& location, MediaStore& media, Findings& findings) {

@@ -43,6 +43,9 @@ void check_media_playlist(const HlsMedia& playlist, const std::string& where, Fi
 /// Fetches a multivariant playlist (or a media playlist alone) and everything below it. @return nothing: it can't be
 /// read; why is a finding.
 std::optional<HlsPresentation> load_hls(const std::string& location, MediaStore& media, Findings& findings);
+/// A media playlist and its segments, those that `media` knows already without fetching them again. @return as
+/// load_hls.
+std::optional<LoadedPlaylist> load_playlist(const std::string& location, MediaStore& media, Findings& findings);
 /// Each variant against what its segments are, and the renditions against each other.
 void check_presentation(const HlsPresentation& presentation, Findings& findings);
 

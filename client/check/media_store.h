@@ -21,7 +21,6 @@ class MediaStore {
   /// `before`: what it must follow, where it is looked into for the first time.
   const SegmentFacts* segment(const std::string& location, std::optional<ByteRange> range, const InitFacts& init,
                               const SegmentFacts* before);
-  [[nodiscard]] bool knows_segment(const std::string& location) const { return segments_.contains({location, 0}); }
 
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
   [[nodiscard]] std::size_t segments() const { return segments_.size(); }

@@ -56,14 +56,18 @@ class Stage {
     content.replace(at, from.size(), to);
   }
 
-  /// The rules that were broken.
-  [[nodiscard]] std::set<std::string> rules(const std::string& name = "index.m3u8") const {
-    const media::testing::Scratch folder;
+  void write(const std::filesystem::path& folder) const {
     for (const auto& [file, content] : files) {
-      const std::filesystem::path path = folder.path() / file;
+      const std::filesystem::path path = folder / file;
       std::filesystem::create_directories(path.parent_path());
       std::ofstream{path, std::ios::binary} << content;
     }
+  }
+
+  /// The rules that were broken.
+  [[nodiscard]] std::set<std::string> rules(const std::string& name = "index.m3u8") const {
+    const media::testing::Scratch folder;
+    write(folder.path());
     const auto checked = check_location((folder.path() / name).string(), std::chrono::seconds{0});
     if (!checked) return {"error: " + checked.error().message};
     std::set<std::string> out;

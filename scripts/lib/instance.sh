@@ -239,12 +239,14 @@ wait_until_healthy() {
     folder=$data/run/services/$name
     progress "$((++count))" "${#services[@]}" "waiting for $name,"
     tries=0
-    until s6-svok "$folder" 2>/dev/null; do # the supervisor has just been told of it
+    # The supervisor has just been told of it. Its status file comes last (s6-svok is true before it is there), and
+    # s6-svwait needs it.
+    until s6-svstat "$folder" >/dev/null 2>&1; do
       tries=$((tries + 1))
       [ "$tries" -lt 200 ] || service_failed "$name"
       sleep 0.05
     done
-    wait_for s6-svwait -U -t 60000 "$folder" >/dev/null 2>&1 || service_failed "$name"
+    wait_for s6-svwait -U -t 60000 "$folder" >"$data/run/waiting" 2>&1 || service_failed "$name"
   done
   progress_end
 }
@@ -253,6 +255,7 @@ service_failed() {
   progress_end
   printf '\n' >&2
   tail -n 12 "$data/logs/$1/current" >&2 2>/dev/null || true
+  cat "$data/run/waiting" >&2 2>/dev/null || true
   stop_services >&2
   refuse "$1 did not become healthy; the end of its log is above, the whole is in $data/logs/$1/current."
 }

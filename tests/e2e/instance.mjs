@@ -74,11 +74,7 @@ export class Instance {
     this.process.stdout.on('data', (bytes) => (this.output += bytes));
     this.process.stderr.on('data', (bytes) => (this.output += bytes));
     this.exited = new Promise((resolve) => this.process.on('exit', (code) => resolve(code)));
-    const ended = this.exited.then((code) => {
-      throw new Error(`scripts/up ended with ${code}:\n${this.output}`);
-    });
-    ended.catch(() => {}); // only of interest while we wait below
-    await Promise.race([ended, until('endpoints.json', () => existsSync(path.join(this.data, 'endpoints.json')), 300_000)]);
+    await until('endpoints.json', () => (this.mustRun(), existsSync(path.join(this.data, 'endpoints.json'))), 300_000);
     this.endpoints = JSON.parse(readFileSync(path.join(this.data, 'endpoints.json'), 'utf8'));
     await until('the site', async () => (this.mustRun(), (await fetch(this.endpoints.site)).ok));
   }

@@ -8,7 +8,12 @@ let instance;
 before(async () => (instance = await Instance.start('live')), { timeout: 600_000 });
 after(async () => instance && (await instance.stop()));
 
-const target = (key = instance.endpoints.stream_key) => `${instance.endpoints.rtmp}/${key}`;
+/** A publisher that ends with its test, however that ends. */
+function publishFor(t, key = instance.endpoints.stream_key) {
+  const publisher = publish(`${instance.endpoints.rtmp}/${key}`);
+  t.after(() => publisher.kill());
+  return publisher;
+}
 /** The live that this publisher is on, once it is listed. */
 const liveOf = (publisher) => until('the live is listed', () => (publisher.mustRun(), instance.liveNow()), 90_000);
 
@@ -18,8 +23,8 @@ async function holds(live) {
   assert.deepEqual(JSON.parse(stdout || `{"findings":[{"rule":"nothing was checked","what":${JSON.stringify(stderr)}}]}`).findings.filter(({ rule }) => rule !== 'stale'), []);
 }
 
-test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontinuity in every track, and the stream ends', { timeout: 400_000 }, async () => {
-  const first = publish(target());
+test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontinuity in every track, and the stream ends', { timeout: 400_000 }, async (t) => {
+  const first = publishFor(t);
   const live = await liveOf(first);
   const master = await multivariant(instance.url(live.hls));
   assert.ok(master.variants.length >= 1, 'the multivariant playlist lists a variant');
@@ -51,7 +56,7 @@ test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontin
   await holds(live);
   const before_cut = await media(tracks[0]);
   await first.kill();
-  const second = publish(target());
+  const second = publishFor(t);
   const resumed = await until('segments after the cut', async () => {
     second.mustRun();
     const playlists = await Promise.all(tracks.map((url) => media(url)));
@@ -76,19 +81,19 @@ test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontin
   await until('ENDLIST in every track', async () => (await Promise.all(tracks.map((url) => media(url)))).every(({ ended }) => ended), 60_000);
 });
 
-test('a wrong key is refused, and a second publisher with a busy key too', { timeout: 240_000 }, async () => {
-  const wrong = publish(target('no-such-key'));
+test('a wrong key is refused, and a second publisher with a busy key too', { timeout: 240_000 }, async (t) => {
+  const wrong = publishFor(t, 'no-such-key');
   assert.notEqual(await wrong.exited, 0);
-  const first = publish(target());
+  const first = publishFor(t);
   await liveOf(first);
-  const second = publish(target());
+  const second = publishFor(t);
   assert.notEqual(await second.exited, 0, 'the second publisher was let in');
   assert.ok(first.running, 'the first publisher was thrown out');
   await first.stop();
 });
 
-test('media answers carry Cache-Status and CORS, and nobody else may set our internal fields', { timeout: 180_000 }, async () => {
-  const publisher = publish(target());
+test('media answers carry Cache-Status and CORS, and nobody else may set our internal fields', { timeout: 180_000 }, async (t) => {
+  const publisher = publishFor(t);
   const live = await liveOf(publisher);
   const answer = await fetch(instance.url(live.hls), { headers: { 'Ribalta-Authorised': '1' } });
   assert.match(answer.headers.get('cache-status') ?? '', /ribalta/i);
