@@ -74,18 +74,19 @@ std::int64_t AudioClock::at(std::int64_t samples) const {
 
 void AudioClock::restart() {
   base_ = at(samples_);
+  continues_ = samples_ > 0 || continues_;
   samples_ = 0;
   begun_ = false;
 }
 
 std::optional<AudioClock::Span> AudioClock::place(std::int64_t time_ms, std::uint32_t samples) {
   const std::int64_t expected = rescale_nearest({time_ms, 1000}, timescale_).ticks;
+  const std::int64_t bound = kAudioDriftMaxMs * timescale_ / 1000;
   if (!begun_) {
     begun_ = true;
-    base_ = std::max(base_, expected);
+    if (!continues_ || expected > base_ + bound) base_ = std::max(base_, expected);
     drifted_ = 0;
   }
-  const std::int64_t bound = kAudioDriftMaxMs * timescale_ / 1000;
   const std::int64_t next = at(samples_);
   if (expected > next + bound) {
     drifted_ = std::max(drifted_, 0) + 1;

@@ -79,7 +79,8 @@ class AudioClock {
   /// Where a packet of `samples` that the timeline put at `time_ms` lies.
   /// @return nothing when it is to be left out: samples came faster than their timestamps for too long.
   std::optional<Span> place(std::int64_t time_ms, std::uint32_t samples);
-  /// The next packet begins where its timestamp says (after a jump), though never before the one before it ended.
+  /// The next packet begins where its timestamp says (after a jump), though never before the one before it ended, and
+  /// right there where that is within the bound: a hole of milliseconds is no break that anybody could be told of.
   void restart();
 
  private:
@@ -89,7 +90,8 @@ class AudioClock {
   std::int64_t base_ = 0;     ///< ticks where the count began
   std::int64_t samples_ = 0;  ///< counted since
   bool begun_ = false;
-  int drifted_ = 0;  ///< packets in a row over the bound on the same side; its sign is the side
+  bool continues_ = false;  ///< packets of this clock end at base_
+  int drifted_ = 0;         ///< packets in a row over the bound on the same side; its sign is the side
 };
 
 }  // namespace ribalta::ingest

@@ -188,3 +188,14 @@ TEST_CASE("audio clock: after a restart it begins where the timestamp says, neve
   clock.restart();
   CHECK(clock.place(0, 1024)->begin == 241'024);
 }
+
+TEST_CASE("audio clock: a restart whose timestamp is within the bound leaves no hole") {
+  AudioClock clock{48'000, 48'000, 0};
+  CHECK(clock.place(0, 1024)->end == 1024);
+  clock.restart();
+  CHECK(clock.place(23, 1024)->begin == 1024);  // 1.7 ms later
+  clock.restart();
+  CHECK(clock.place(42 + kAudioDriftMaxMs, 1024)->begin == 2048);
+  clock.restart();
+  CHECK(clock.place(64 + kAudioDriftMaxMs + 1, 1024)->begin == (64 + kAudioDriftMaxMs + 1) * 48);
+}

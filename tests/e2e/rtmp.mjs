@@ -73,12 +73,9 @@ export class Line {
     this.waiting = this.waiting.filter(({ word, resolve }) => !this.heard.includes(word) || resolve(true));
   }
   /** Resolves once the bytes are with the system; at once when the other side has closed. */
-  send(...bytes) {
-    return new Promise((resolve) => {
-      if (this.socket.destroyed) return resolve();
-      this.socket.once('close', resolve);
-      this.socket.write(Buffer.concat(bytes), () => resolve());
-    });
+  async send(...bytes) {
+    if (this.socket.destroyed) return;
+    await Promise.race([new Promise((resolve) => this.socket.write(Buffer.concat(bytes), resolve)), this.ended]);
   }
   /** True once this was heard, false when the line ended before. */
   hears(word) {
