@@ -201,11 +201,12 @@ export function run(command, args, { input, timeout = 120_000, env = {} } = {}) 
   });
 }
 
-/** ffmpeg publishing a pattern with a tone, as a camera would; `stop` ends it cleanly, `kill` cuts the line. */
-export function publish(url, { size = '426x240', rate = 30, gop = 60, seconds = 600, video = true, audio = true } = {}) {
+/** ffmpeg publishing a pattern with a tone (or `inputs`), as a camera would; `stop` ends it cleanly, `kill` cuts the line. */
+export function publish(url, { size = '426x240', rate = 30, gop = 60, seconds = 600, video = true, audio = true, inputs } = {}) {
   const args = ['-nostdin', '-v', 'warning', '-re'];
-  if (video) args.push('-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`);
-  if (audio) args.push('-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000');
+  if (inputs) args.push(...inputs);
+  else if (video) args.push('-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`);
+  if (audio && !inputs) args.push('-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000');
   args.push('-t', String(seconds));
   if (video) args.push('-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-g', String(gop), '-b:v', '500k', '-bf', '0');
   if (audio) args.push('-c:a', 'aac', '-b:a', '96k');

@@ -4,7 +4,9 @@ import { mkdtempSync, readFileSync, writeFileSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Instance, clip, run } from './instance.mjs';
+import { flashClip, measure, skews } from './flash.mjs';
 import { media, multivariant } from './hls.mjs';
+import { secondOpinions } from './opinions.mjs';
 import { Upload } from './tus.mjs';
 
 let instance;
@@ -21,7 +23,7 @@ const upload = async (...files) => {
 };
 
 test('a portrait clip becomes a ladder that plays in HLS and DASH with equal lengths of sound and picture', { timeout: 400_000 }, async () => {
-  const [done] = await upload(await clip(path.join(folder, 'portrait.mp4')));
+  const [done] = await upload(await flashClip(path.join(folder, 'portrait.mp4'), { size: '540x960', seconds: 6 }));
   assert.equal(done.state, 'ready', JSON.stringify(done));
   const { variants, audio } = await multivariant(instance.url(done.hls));
   assert.ok(variants.length >= 2, 'more than one rung');
@@ -30,12 +32,14 @@ test('a portrait clip becomes a ladder that plays in HLS and DASH with equal len
     return width < height && width <= 540 && width % 2 === 0 && height % 2 === 0;
   }), 'portrait, even, never larger than the source');
   const starts = [];
+  const fetched = [];
   for (const variant of variants) {
     const playlist = await media(variant.url);
     assert.ok(playlist.ended);
     starts.push(playlist.segments.map(({ duration }) => duration.toFixed(3)).join());
     let peak = 0;
     for (const segment of playlist.segments) {
+      fetched.push(segment.map, segment.url);
       assert.ok(Math.round(segment.duration) <= playlist.target);
       const bytes = (await (await fetch(segment.url)).arrayBuffer()).byteLength;
       peak = Math.max(peak, (bytes * 8) / segment.duration);
@@ -44,8 +48,13 @@ test('a portrait clip becomes a ladder that plays in HLS and DASH with equal len
   }
   assert.equal(new Set(starts).size, 1, 'all rungs are cut at the same frames');
   assert.equal(audio.length, 1);
+  for (const { map, url } of (await media(audio[0].url)).segments) fetched.push(map, url);
+  const pairs = skews(await measure(fetched));
+  assert.equal(pairs.length, variants.length, 'every rung flashes, and beeps with it');
+  for (const { video, worst } of pairs) assert.ok(Math.abs(worst) <= 1 / 30, `sound is ${Math.round(worst * 1000)} ms from the picture of ${video}`);
   const checked = await instance.cli(['check', done.hls]);
   assert.equal(checked.code, 0, checked.stdout + checked.stderr);
+  await secondOpinions({ hls: done.hls, dash: done.dash });
   for (const target of [done.hls, done.dash]) {
     const decoded = await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', instance.url(target), '-map', '0:v:0', '-map', '0:a:0', '-f', 'null', '-'], { timeout: 60_000 });
     assert.equal(decoded.code, 0, decoded.stderr);
