@@ -178,6 +178,7 @@ Task<Result<void>> Background::video_access(VideoId video) {
   // Edges first: they ask Redis, and hold cached answers that the packager is never asked about again.
   std::vector<std::string> set{"SET", "video:" + video.text() + ":access", wanted};
   const Result<redis::Reply> told = co_await redis_command(control_->node, std::move(set));
+  if (telling_) overtaken_.insert(video.text());
   if (wanted != "public") {
     std::vector<std::string> purge{"PUBLISH", "purge", purge_tag(video)};
     co_await redis_command(control_->node, std::move(purge));
@@ -357,7 +358,13 @@ Task<void> Background::tell_redis() {
   // Errands that waited for Redis need not wait for their next turn: somebody's video may still play.
   const std::int64_t now = control_->now_ms();
   auto hurried = co_await control_->write<Lane::background>(
-      "hurry errands", [now](sql::Session& session) { return ErrandsStore{session}.hurry(now); });
+      "hurry errands", [now, overtaken = std::exchange(overtaken_, {})](sql::Session& session) -> Result<std::int64_t> {
+        ErrandsStore errands{session};
+        for (const std::string& video : overtaken) {
+          if (auto owed = errands.want(ErrandKind::video_access, video, now); !owed) return pass(owed);
+        }
+        return errands.hurry(now);
+      });
   if (!hurried) log_warning("errands wait for their next turn", {{"error", hurried.error()}});
   woken_.notify_all();
 }

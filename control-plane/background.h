@@ -64,6 +64,8 @@ class Background : public std::enable_shared_from_this<Background> {
   std::int64_t swept_sessions_ms_ = 0;
   std::uint64_t connections_ = 0;  ///< to Redis, so far: each may be to one that forgot
   bool telling_ = false;
+  /// Videos that an errand told of meanwhile: what `tell_redis` had read before that may have been said after it.
+  std::unordered_set<std::string> overtaken_;
   Gauge& queued_live_;
   Gauge& queued_vod_;
   Counter& errands_failed_;

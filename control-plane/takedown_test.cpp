@@ -279,4 +279,24 @@ TEST_CASE("take-down: a Redis that forgot is told which broadcasts are gone, for
       told(house.redis->heard(), "SET stream:" + old + ":origin gone EX " + std::to_string(kGoneTellMs / 1000)));
 }
 
+TEST_CASE("take-down: a video made public again while Redis is being told that it is hidden is public in the end") {
+  House house;
+  Browser lucia{house};
+  lucia.sign_up("lucia");
+  const std::string video = testing::ready(house, lucia);
+  REQUIRE(lucia.send("PATCH", "/videos/" + video, R"({"visibility":"private"})").status == 200);
+  house.errands();
+  house.redis->heard();
+  house.run_background();
+  house.redis->hold("SET video:" + video + ":access token");
+  house.redis->reconnect();
+  REQUIRE(house.redis->wait_held());  // read as hidden, not yet said
+  REQUIRE(lucia.send("PATCH", "/videos/" + video, R"({"visibility":"public"})").status == 200);
+  REQUIRE(house.redis->wait_for("SET video:" + video + ":access public"));
+  house.redis->heard();
+  house.redis->release();
+  REQUIRE(house.redis->wait_for("SET video:" + video + ":access token"));
+  CHECK(house.redis->wait_for("SET video:" + video + ":access public"));
+}
+
 }  // namespace ribalta::control

@@ -162,7 +162,8 @@ void CachePurge::look(ngx_http_file_cache_t& cache, const std::set<std::string>&
     }
     const std::optional<Hash> hash = hash_of(file->path().filename().string());
     if (!hash) continue;
-    const Result<Tag> tag = tag_of_cache_key(key_of(file->path()));
+    const std::string key = key_of(file->path());  // `tag` looks into it
+    const Result<Tag> tag = tag_of_cache_key(key);
     if (!tag || !tags.contains(tag_text(*tag))) continue;
     forget_file(cache, *hash);
     if (::unlink(file->path().c_str()) == 0) count(removed_);
