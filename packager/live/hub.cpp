@@ -71,8 +71,9 @@ Task<void> Hub::housekeeping(std::size_t index) {
       if (stream->expired(now)) expired.push_back(id);
     }
     for (const StreamId& id : expired) {
-      const bool removed = co_await remove(id);
+      const Result<void> removed = co_await remove(id);
       if (removed) log_info("ended stream removed", {{"stream", id.view()}});
+      if (!removed) log_warning("objects of a stream stay behind", {{"stream", id.view()}, {"error", removed.error()}});
     }
     const std::uint64_t connections = redis_connections_.load();
     if (connections != told_connections || now - told >= kOriginRenewal) {
@@ -131,16 +132,20 @@ void Hub::note_removed(Shard& shard, const StreamId& id) {
   shard.removed_order.pop_front();
 }
 
-Task<bool> Hub::remove(StreamId id) {
+Task<Result<void>> Hub::remove(StreamId id) {
   Shard& shard = shard_of(id);
   const std::shared_ptr<LiveStream> stream = find(id);
   note_removed(shard, id);
-  if (!stream) co_return false;
-  shard.streams.erase(id);
-  streams_.fetch_sub(1);
-  clear_origin(id);
-  co_await stream->remove();
-  co_return true;
+  tell_gone(id);  // first: an edge that asks for its media again must not be sent here
+  if (stream) {
+    shard.streams.erase(id);
+    streams_.fetch_sub(1);
+    co_await stream->remove();
+  }
+  // Not only of a stream that is known here: a removal that a kill or a disk cut short is asked for again.
+  ObjectStore* store = &context_.store;
+  auto work = [store, prefix = "live/" + id.text() + "/"] { return store->remove_all(prefix); };
+  co_return co_await run_blocking<Lane::background>(std::move(work));
 }
 
 Task<std::shared_ptr<LiveStream>> Hub::await(StreamId id, std::chrono::milliseconds limit) {
@@ -167,9 +172,11 @@ void Hub::set_origin(const StreamId& id) {
   spawn(node_.loops->loop(0), "packager origin", redis_command(node_.redis, std::move(arguments)));
 }
 
-void Hub::clear_origin(const StreamId& id) {
+void Hub::tell_gone(const StreamId& id) {
   if (!node_.redis) return;
-  std::vector<std::string> arguments{"DEL", "stream:" + id.text() + ":origin"};
+  const auto lifetime = std::chrono::duration_cast<std::chrono::seconds>(kGoneLifetime);
+  std::vector<std::string> arguments{"SET", "stream:" + id.text() + ":origin", std::string{kOriginGone}, "EX",
+                                     std::to_string(lifetime.count())};
   spawn(node_.loops->loop(0), "packager origin", redis_command(node_.redis, std::move(arguments)));
 }
 

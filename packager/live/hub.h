@@ -20,6 +20,10 @@ inline constexpr std::size_t kRemovedIdsMax = 10'000;
 inline constexpr std::chrono::milliseconds kTick{250};
 inline constexpr std::chrono::seconds kOriginLifetime{60};  ///< of the key in Redis
 inline constexpr std::chrono::seconds kOriginRenewal{20};
+/// How long Redis says of a removed stream that it is gone: longer than edges keep what nobody asks for (a day).
+inline constexpr std::chrono::hours kGoneLifetime{48};
+/// What stands in Redis then, instead of an address.
+inline constexpr std::string_view kOriginGone = "gone";
 
 class Hub {
  public:
@@ -43,7 +47,9 @@ class Hub {
   /// @error closed: it was removed; limit: streams_max.
   Result<std::shared_ptr<LiveStream>> find_or_create(const StreamId& id);
   [[nodiscard]] bool was_removed(const StreamId& id);
-  Task<bool> remove(StreamId id);
+  /// Ends it and removes its objects, also those that an earlier process left. @error what stands in the way: say it
+  /// again.
+  Task<Result<void>> remove(StreamId id);
   /// Waits for a stream that does not exist yet.
   Task<std::shared_ptr<LiveStream>> await(StreamId id, std::chrono::milliseconds limit);
 
@@ -61,7 +67,7 @@ class Hub {
   Result<void> restore_stream(const std::string& key);
   void note_removed(Shard& shard, const StreamId& id);
   void set_origin(const StreamId& id);
-  void clear_origin(const StreamId& id);
+  void tell_gone(const StreamId& id);
   static Task<void> redis_command(std::shared_ptr<redis::Client> client, std::vector<std::string> arguments);
 
   Node& node_;

@@ -386,6 +386,21 @@ TEST_CASE("a removed stream leaves nothing behind and does not come back") {
   CHECK(late.finish().status == 410);
 }
 
+TEST_CASE("what a removal could not remove is told, and goes when it is asked for again, also by another process") {
+  MemoryStore store;
+  REQUIRE(store.put("live/" + kStream + "/src-v/1-7.m4s", as_bytes("left by a process that was killed")));
+  Origin origin(store);
+  CHECK(origin.call("DELETE", "/streams/" + kStream).status == 200);
+  CHECK(store.keys().empty());
+
+  REQUIRE(store.put("live/" + kStream + "/src-v/1-7.m4s", as_bytes("left by a disk that failed")));
+  store.break_removals(true);
+  CHECK(origin.call("DELETE", "/streams/" + kStream).status >= 500);
+  store.break_removals(false);
+  CHECK(origin.call("DELETE", "/streams/" + kStream).status == 200);
+  CHECK(store.keys().empty());
+}
+
 TEST_CASE("a stop stores what is ready, ends readers, and sends writers to the next process") {
   MemoryStore store;
   {

@@ -35,6 +35,11 @@ class MemoryStore : public ObjectStore {
     const std::scoped_lock lock{mutex_};
     throws_ = times;
   }
+  /// Whole prefixes can't be removed any more, or again.
+  void break_removals(bool broken) {
+    const std::scoped_lock lock{mutex_};
+    removals_broken_ = broken;
+  }
   [[nodiscard]] std::size_t writes() const {
     const std::scoped_lock lock{mutex_};
     return writes_;
@@ -85,6 +90,7 @@ class MemoryStore : public ObjectStore {
   }
   Result<void> remove_all(std::string_view prefix) override {
     const std::scoped_lock lock{mutex_};
+    if (removals_broken_) return fail(Code::io, "the store, says the test");
     std::erase_if(objects_, [prefix](const auto& object) { return object.first.starts_with(prefix); });
     return {};
   }
@@ -97,6 +103,7 @@ class MemoryStore : public ObjectStore {
   std::optional<Error> failure_;
   std::size_t writes_ = 0;
   int throws_ = 0;
+  bool removals_broken_ = false;
 };
 
 /// Hands one store on to a Node without giving it away.

@@ -88,7 +88,7 @@ class LiveStream : public std::enable_shared_from_this<LiveStream> {
   void tick(Instant now);
   /// True when nobody needs it any more: ended long ago, or removed.
   [[nodiscard]] bool expired(Instant now) const;
-  /// Ends it, drops what waits and removes its objects.
+  /// Ends it and drops what waits. After it nothing of it is stored any more: its objects may go.
   Task<void> remove();
   /// The process is stopping: writers are told to try again, at the next one.
   void send_writers_away();

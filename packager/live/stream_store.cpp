@@ -176,12 +176,7 @@ Task<void> LiveStream::remove() {
   announcement_.notify_all();
   context_.metrics.held_bytes.add(-held_shown_);
   held_shown_ = 0;
-  ObjectStore* store = &context_.store;
-  std::string prefix = "live/" + id_.text() + "/";
-  auto work = [store, prefix] { return store->remove_all(prefix); };
   while (storing_) co_await sleep_for(kRemovalPoll);  // a pass on its way would bring objects back
-  const Result<void> removed = co_await run_blocking<Lane::background>(std::move(work));
-  if (!removed) log_warning("objects of a stream stay behind", {{"stream", id_.view()}, {"error", removed.error()}});
 }
 
 Task<void> LiveStream::settle(std::chrono::milliseconds limit) {

@@ -90,6 +90,34 @@ test('an upload goes on after ingest was killed in the middle', { timeout: 400_0
   await instance.videoReady(upload.video, token);
 });
 
+test('a full disk: 507 with its reason, what was sent is kept, and the upload goes on once there is room', { timeout: 400_000 }, async (t) => {
+  const uploads = path.join(instance.data, 'ingest/uploads');
+  const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=1777', 'tmpfs', uploads]);
+  if (mounted.code !== 0) return t.skip(`no file system of a few megabytes can be mounted here: ${mounted.stderr}`);
+  t.after(() => run('umount', ['-l', uploads]));
+  const bytes = readFileSync(await clip(path.join(folder, 'dense.mp4'), { size: '320x180', seconds: 2, extra: ['-b:v', '12M', '-minrate', '12M', '-maxrate', '12M', '-bufsize', '4M', '-x264-params', 'nal-hrd=cbr'] }));
+  assert.ok(bytes.length > 2_200_000 && bytes.length < 3_900_000, `${bytes.length} bytes: one fits, two do not`);
+  const token = await instance.userToken();
+  const first = await Upload.begin(instance, token, 'First', bytes);
+  const second = await Upload.begin(instance, token, 'Second', bytes); // there is room for each, not for both
+  await first.piece(2_000_000);
+  const full = await second.patch(0, bytes);
+  assert.equal(full.status, 507);
+  assert.equal((await full.json()).error.code, 'no_space');
+  const kept = await second.offset();
+  assert.ok(kept > 1_000_000 && kept < bytes.length, `${kept} bytes are kept`);
+  await assert.rejects(Upload.begin(instance, token, 'Third', bytes), /507/, 'told before a byte is sent');
+  assert.equal((await instance.api('GET', `/me/videos/${second.video}`, null, token)).state, 'draft');
+  assert.equal(await first.offset(), 2_000_000);
+
+  assert.equal((await run('mount', ['-o', 'remount,size=32m', uploads])).code, 0);
+  second.acknowledged = kept; // nothing of it is sent again
+  await second.finish();
+  assert.equal(second.broken, 0);
+  await first.finish();
+  for (const { video } of [first, second]) await instance.videoReady(video, token);
+});
+
 test('real files end as their manifest says', { timeout: 500_000, skip: process.env.RIBALTA_TEST_MEDIA ? false : 'RIBALTA_TEST_MEDIA is not set: no real files here' }, async () => {
   const manifest = path.join(process.env.RIBALTA_TEST_MEDIA, 'MANIFEST.tsv');
   assert.ok(existsSync(manifest));
