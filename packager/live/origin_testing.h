@@ -35,6 +35,12 @@ class MemoryStore : public ObjectStore {
     const std::scoped_lock lock{mutex_};
     throws_ = times;
   }
+  /// What a power cut leaves of a file.
+  void cut(const std::string& key, std::size_t bytes) {
+    const std::scoped_lock lock{mutex_};
+    REQUIRE(objects_.contains(key));
+    objects_[key].resize(bytes);
+  }
   [[nodiscard]] std::size_t writes() const {
     const std::scoped_lock lock{mutex_};
     return writes_;
@@ -54,7 +60,9 @@ class MemoryStore : public ObjectStore {
       --throws_;
       throw std::runtime_error("the store, says the test");
     }
-    if (failure_) return std::unexpected<Error>{*failure_};
+    // A full disk still takes a name.
+    const bool fits = failure_ && failure_->code == Code::no_space && bytes.empty();
+    if (failure_ && !fits) return std::unexpected<Error>{*failure_};
     objects_[std::string{key}] = Bytes{bytes.begin(), bytes.end()};
     return {};
   }
