@@ -440,6 +440,32 @@ TEST_CASE("a power cut that took segments' bytes shows gaps for them, and the re
   CHECK_FALSE(has(wait_for(origin, kLive + "/src-v.m3u8", "1-4.m4s"), "DISCONTINUITY"));
 }
 
+TEST_CASE("a power cut takes no record and no init segment: the live goes on behind what was announced") {
+  MemoryStore store;
+  {
+    Origin origin(store);
+    set_plan(origin);
+    Put video(origin, "src-v", 1, true, kVideo);
+    Put audio(origin, "src-a", 1, true, kAudio);
+    video.write(kVideo.frames(0, 241));
+    audio.write(kAudio.frames(0, 390));
+    wait_for(origin, kLive + "/src-v.m3u8", "1-3.m4s");
+  }
+  store.power_cut();
+  Origin origin(store);
+  const std::string playlist = origin.get(kLive + "/src-v.m3u8").body;
+  CHECK(count(playlist, "#EXT-X-GAP\n") == count(playlist, "#EXTINF"));
+  CHECK(count(playlist, "#EXTINF") >= 4);
+  CHECK(origin.get(kLive + "/src-v/init-0.mp4").body == as_text(kVideo.init()));
+  Put video(origin, "src-v", 2, true, kVideo);
+  Put audio(origin, "src-a", 2, true, kAudio);
+  video.write(kVideo.frames(600, 661, 600));
+  audio.write(kAudio.frames(937, 1'040));
+  const std::string after = wait_for(origin, kLive + "/src-v.m3u8", "/2-");
+  CHECK(count(after, "#EXT-X-DISCONTINUITY\n") == 1);
+  CHECK(has(after, "#EXT-X-MEDIA-SEQUENCE:0\n"));
+}
+
 TEST_CASE("a stream whose record or init segment is lost has ended: nothing of it begins anew from number 0") {
   for (const char* lost : {"stream.json", "src-v/init-0.mp4"}) {
     for (const std::size_t bytes : {std::size_t{0}, std::size_t{40}}) {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -41,6 +42,13 @@ class MemoryStore : public ObjectStore {
     REQUIRE(objects_.contains(key));
     objects_[key].resize(bytes);
   }
+  /// What was not written durably is empty now.
+  void power_cut() {
+    const std::scoped_lock lock{mutex_};
+    for (auto& [key, bytes] : objects_) {
+      if (!durable_.contains(key)) bytes.clear();
+    }
+  }
   [[nodiscard]] std::size_t writes() const {
     const std::scoped_lock lock{mutex_};
     return writes_;
@@ -64,9 +72,15 @@ class MemoryStore : public ObjectStore {
     const bool fits = failure_ && failure_->code == Code::no_space && bytes.empty();
     if (failure_ && !fits) return std::unexpected<Error>{*failure_};
     objects_[std::string{key}] = Bytes{bytes.begin(), bytes.end()};
+    durable_.erase(std::string{key});
     return {};
   }
-  Result<void> put_durable(std::string_view key, ByteSpan bytes) override { return put(key, bytes); }
+  Result<void> put_durable(std::string_view key, ByteSpan bytes) override {
+    Result<void> done = put(key, bytes);
+    const std::scoped_lock lock{mutex_};
+    if (done) durable_.insert(std::string{key});
+    return done;
+  }
   Result<void> put_file_durable(std::string_view, const std::filesystem::path&) override { return unsupported(); }
   Result<std::unique_ptr<ObjectWriter>> create(std::string_view) override { return unsupported(); }
   Result<Bytes> get(std::string_view key, std::uint64_t bytes_max) const override {
@@ -102,6 +116,7 @@ class MemoryStore : public ObjectStore {
   static std::unexpected<Error> unsupported() { return fail(Code::unsupported, "not in memory"); }
   mutable std::mutex mutex_;
   std::map<std::string, Bytes> objects_;
+  std::set<std::string> durable_;
   std::optional<Error> failure_;
   std::size_t writes_ = 0;
   int throws_ = 0;
