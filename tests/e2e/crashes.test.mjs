@@ -48,7 +48,6 @@ after(async () => {
 });
 
 const services = ['control', 'packager', 'ingest', 'transcode', 'redis', 'edge'];
-const state = (service) => spawnSync('s6-svstat', ['-o', 'up,ready', path.join(instance.data, 'run/services', service)], { encoding: 'utf8' }).stdout.trim();
 /** Process ids of who was started by this one. */
 const childrenOf = (pid) => spawnSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' }).stdout.trim().split('\n').filter(Boolean).map(Number);
 
@@ -71,7 +70,7 @@ async function kill(name) {
     throw error;
   }
 }
-const allReady = () => (instance.mustRun(), services.every((service) => state(service) === 'true true'));
+const allReady = () => (instance.mustRun(), services.every((service) => instance.isReady(service)));
 
 /** An upload that is begun at once or, where what it needs was just killed, once that is back. */
 async function begin(token, name, bytes) {
