@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "core/ids.h"
+#include "core/testing/false_redis.h"
 #include "edge/testing/machine.h"
 
 namespace ribalta::edge {
@@ -253,6 +254,26 @@ TEST_CASE("edge: a Redis that hangs costs a request a moment, not an answer, and
     CHECK(response.status == 200);
   }
   machine.redis->signal(SIGCONT);
+  machine.wait_for_redis();
+  CHECK(machine.nginx->children() == workers);
+  CHECK(machine.log("edge-error.log").find("[alert]") == std::string::npos);
+}
+
+TEST_CASE("edge: a Redis that talks nonsense, asked or not, costs its connections, no worker and no answer") {
+  Machine machine;
+  const std::vector<pid_t> workers = machine.nginx->children();
+  machine.redis.reset();
+  for (const char* bytes :
+       {"*1\r\n$7\r\nmessage\r\n", "*0\r\n", "+OK\r\n", "$-1\r\n", "*3\r\n$-1\r\n$5\r\npurge\r\n$1\r\nx\r\n",
+        "*3\r\n$11\r\nunsubscribe\r\n$5\r\npurge\r\n$1\r\n0\r\n", "*2147483647\r\n", "-ERR no\r\n", "HTTP/1.1"}) {
+    CAPTURE(bytes);
+    ::unlink(machine.path("run/redis.sock").c_str());
+    ribalta::testing::FalseRedis nonsense{machine.path("run"), bytes, true};
+    nonsense.came.wait_for(6);  // two workers and the listener to purges, and all of them again
+    CHECK(machine.get("/v/" + new_id() + "/1/index.m3u8").status == 200);
+  }
+  ::unlink(machine.path("run/redis.sock").c_str());
+  machine.start_redis();
   machine.wait_for_redis();
   CHECK(machine.nginx->children() == workers);
   CHECK(machine.log("edge-error.log").find("[alert]") == std::string::npos);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/daemon.h"
+#include "packager/live/recovery.h"
 #include "packager/live/stream.h"
 
 namespace ribalta::packager {
@@ -64,7 +65,7 @@ class Hub {
   };
   Shard& shard_of(const StreamId& id);
   Task<void> housekeeping(std::size_t index);
-  Result<void> restore_stream(const std::string& key);
+  Result<void> restore_stream(const StreamId& id, const StoredObjects& objects);
   void note_removed(Shard& shard, const StreamId& id);
   void set_origin(const StreamId& id);
   void tell_gone(const StreamId& id);

@@ -163,10 +163,13 @@ export class Instance {
     if (pid === this.pid(service) || this.pid(service) <= 0) {
       await until(`${service} again`, () => this.pid(service) > 0 && this.pid(service) !== pid, 60_000, 50);
     }
-    await until(`${service} is ready again`, () => {
-      const { stdout } = spawnSync('s6-svstat', ['-o', 'up,ready', path.join(this.data, 'run/services', service)], { encoding: 'utf8' });
-      return stdout.trim() === 'true true';
-    }, 60_000, 50);
+    await until(`${service} is ready again`, () => this.isReady(service), 60_000, 50);
+  }
+
+  /** As its supervisor says. */
+  isReady(service) {
+    const { stdout } = spawnSync('s6-svstat', ['-o', 'up,ready', path.join(this.data, 'run/services', service)], { encoding: 'utf8' });
+    return stdout.trim() === 'true true';
   }
 }
 
