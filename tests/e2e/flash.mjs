@@ -10,9 +10,9 @@ export const flashPeriod = 1;
 const flashSeconds = 0.1;
 const inFlash = `lt(mod(t+0.0005\\,${flashPeriod})\\,${flashSeconds})`;
 
-/** Inputs for ffmpeg: picture, then sound. A grey ramp below keeps the picture from being one colour. */
+/** Inputs for ffmpeg: picture (a dark, busy pattern between flashes: about as many bits at any time), then sound. */
 export const flashInputs = ({ size = '640x360', rate = 30 } = {}) => [
-  '-f', 'lavfi', '-i', `gradients=size=${size}:rate=${rate}:speed=0.01:c0=black:c1=0x303030:nb_colors=2,drawbox=color=white:t=fill:enable='${inFlash}'`,
+  '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate},lutyuv=y=val/3,drawbox=color=white:t=fill:enable='${inFlash}'`,
   '-f', 'lavfi', '-i', `aevalsrc='if(${inFlash}\\,0.8*sin(2*PI*1000*t)\\,0)':sample_rate=48000`,
 ];
 
