@@ -16,11 +16,11 @@ const isFree = (port) =>
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 
-/** The first of 20 ports (scripts/up --port) whose used ones are free; above those that the kernel hands to clients. */
-async function freePorts() {
+/** The first of 20 ports (scripts/up --port) whose `used` first ones are free; above those that the kernel hands to clients. */
+export async function freePorts(used = 3) {
   for (let tries = 0; tries < 200; tries++) {
     const port = 61_000 + 20 * Math.floor(Math.random() * 220);
-    if ((await Promise.all([port, port + 1, port + 2].map(isFree))).every(Boolean)) return port;
+    if ((await Promise.all(Array.from({ length: used }, (_, i) => port + i).map(isFree))).every(Boolean)) return port;
   }
   throw new Error('no free ports');
 }
