@@ -1,5 +1,6 @@
 #include "core/daemon.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -37,6 +38,20 @@ struct Flags {
   bool check = false;
   std::vector<std::string> values;  ///< `section.key` each
 };
+
+/// More than any role's limits add up to; what closes descriptors one by one up to the limit still ends.
+constexpr rlim_t kDescriptorsMax = 65'536;
+
+/// A login's soft limit is 1024 descriptors, for programs that call select(). Ours do not, and their own limits on
+/// connections are what holds.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = std::min(limit.rlim_max, kDescriptorsMax);
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = wanted;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warning("the limit on descriptors stays", {{"allowed", wanted}});
+}
 
 /// The whole configuration, checked whole: `--check` and a start differ in nothing here.
 Result<NodeConfig> check_configuration(const Role& role, ConfigReader& reader) {
@@ -319,6 +334,7 @@ int daemon_main(const Role& role, int argc, char** argv) {
   if (!flags.values.empty()) return print_values(*reader, flags.values);
   if (flags.check) return 0;
   log_open(configured->log);
+  raise_descriptor_limit();
 
   // Neither is ever destroyed: what a role still holds at the end (timers, sockets) refers to the loops, and coroutines
   // that were cut refer to the role. The process ends; nothing is lost with them.

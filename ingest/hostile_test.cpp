@@ -37,8 +37,13 @@ TEST_CASE("hostile: a connection that ends by an exception gives its place back"
   House house;
   const PublisherContext publishers{house.rooms, house.memory, house.metrics.counter("a", ""),
                                     house.metrics.counter("b", ""), house.metrics.counter("c", "")};
-  const DoorContext context{publishers, house.registry, house.metrics.counter("d", ""), refused,
-                            house.metrics.gauge("f", "")};
+  const DoorContext context{publishers,
+                            house.registry,
+                            house.refusals,
+                            house.metrics.counter("d", ""),
+                            refused,
+                            house.metrics.gauge("f", ""),
+                            house.metrics.gauge("g", "")};
   IngestConfig config;
   config.rtmp_port = 0;
   second = Door::open(house.loops, config, context).value();
@@ -105,34 +110,94 @@ TEST_CASE("hostile: a handshake that drips is closed though bytes keep coming") 
   CHECK(lives(house));
 }
 
-TEST_CASE("hostile: sixty chunk streams that declare 16 MB each are refused") {
+TEST_CASE("hostile: each kind of nonsense is refused for its own reason, and the reason is told") {
+  using rtmp::MessageType;
+  namespace amf0 = rtmp::amf0;
   House house;
-  Client client{house.door->rtmp_port()};
-  client.connect_as_publisher();
+  const auto chunk = [](std::uint8_t stream, MessageType type, std::uint32_t length, ByteSpan body) {
+    ByteWriter out;
+    out.u8(stream);
+    out.be24(0);
+    out.be24(length);
+    out.u8(static_cast<std::uint8_t>(type));
+    out.be32(0x01000000);
+    out.bytes(body);
+    return out.take();
+  };
+  const auto command = [](std::string_view amf) {
+    rtmp::testing::Publisher publisher;
+    ByteWriter payload;
+    amf0::write(amf0::Value::of("connect"), payload);
+    payload.bytes(from_hex(amf).value());
+    return publisher.control(MessageType::command, payload.take());
+  };
+  Bytes streams;
   for (std::uint8_t i = 0; i < 60; ++i) {
-    ByteWriter chunk;
-    chunk.u8(static_cast<std::uint8_t>(3 + i));
-    chunk.be24(0);
-    chunk.be24(0xFFFFFF);
-    chunk.u8(9);
-    chunk.be32(0x01000000);
-    chunk.zeros(128);
-    client.send(chunk.view());
+    const Bytes one = chunk(static_cast<std::uint8_t>(3 + i), MessageType::video, 0xFFFFFF, Bytes(128));
+    streams.insert(streams.end(), one.begin(), one.end());
   }
-  CHECK(client.closed());
+  std::string nested;
+  for (int i = 0; i < 20'000; ++i) nested += "030000";  // an object whose property without a name is an object …
+  rtmp::testing::Publisher publisher;
+  const std::pair<const char*, Bytes> kinds[] = {
+      {"message of type 9: bytes 16777215", streams},
+      {"command: AMF0: nested deeper than 32", command(nested)},
+      {"command: AMF0 array: elements 4294967295", command("0affffffff")},
+      {"command: AMF0 string: ", command("0cffffffff41")},
+      {"set chunk size: zero", publisher.control(MessageType::set_chunk_size, from_hex("00000000").value())},
+      {"set chunk size: top bit set", publisher.control(MessageType::set_chunk_size, from_hex("ffffffff").value())},
+      {"message of type 20: bytes 1048576", chunk(3, MessageType::command, 1024 * 1024, Bytes(128))},
+      {"chunk: first header of a chunk stream has type 3", from_hex("c4010203").value()},
+      {"a command came before connect", publisher.call("createStream", {})},
+      {"the client left before it published", publisher.connect("live")},
+      {"the client left in the middle of the handshake", {}},
+  };
+  for (const auto& [reason, bytes] : kinds) {
+    for (int twice = 0; twice < 2; ++twice) {  // the first is a line of its own, the second is counted
+      Client client{house.door->rtmp_port()};
+      const Bytes hello = rtmp::testing::Publisher::handshake();
+      client.send(bytes.empty() ? ByteSpan{hello}.first(700) : ByteSpan{hello});
+      client.send(bytes);
+      client.hang_up();
+      CHECK(client.closed());
+    }
+    for (int i = 0; i < 2000 && house.door->connections() > 0; ++i) std::this_thread::sleep_for(10ms);
+    const auto told = house.refusals.end_period();
+    REQUIRE_MESSAGE(told.size() == 1, reason);
+    CHECK_MESSAGE(told[0].reason.starts_with(reason), told[0].reason);
+    CHECK(told[0].client == "127.0.0.1");
+    CHECK(told[0].count == 1);
+  }
   CHECK(lives(house));
 }
 
-TEST_CASE("hostile: AMF nested twenty thousand deep is refused") {
+TEST_CASE("hostile: who only looks whether the port is open is no refusal") {
+  House house;
+  for (int twice = 0; twice < 2; ++twice) {
+    Client client{house.door->rtmp_port()};
+    client.hang_up();
+    CHECK(client.closed());
+  }
+  CHECK(lives(house));
+  CHECK(house.refusals.end_period().empty());
+}
+
+TEST_CASE("hostile: a publisher that asks for an answer to every byte and reads none of them is shown out") {
   House house;
   Client client{house.door->rtmp_port()};
-  client.send(rtmp::testing::Publisher::handshake());
-  ByteWriter payload;
-  rtmp::amf0::write(rtmp::amf0::Value::of("connect"), payload);
-  rtmp::amf0::write(rtmp::amf0::Value::of(1.0), payload);
-  for (int i = 0; i < 10'000; ++i) payload.bytes(from_hex("03 0001 61").value());
-  client.send(client.publisher.control(rtmp::MessageType::command, payload.take()));
+  client.connect_as_publisher();
+  client.send(client.publisher.publish("good"));
+  REQUIRE(client.hears("NetStream.Publish.Start"));
+  client.send(client.publisher.control(rtmp::MessageType::window_size, from_hex("00000001").value()));
+  client.send(client.publisher.media(rtmp::MessageType::audio, 0, {}));
+  // Each byte is a message of no bytes, and asks for 16 bytes of acknowledgement. Sending stands still when the door
+  // has no room for its answers, and ends when it closes.
+  const Bytes flood(1024 * 1024, std::byte{0xC4});
+  for (int i = 0; i < 1000 && client.send(flood); ++i) {
+  }
   CHECK(client.closed());
+  for (int i = 0; i < 2000 && house.door->connections() > 0; ++i) std::this_thread::sleep_for(10ms);
+  CHECK(house.door->connections() == 0);
   CHECK(lives(house));
 }
 

@@ -1,6 +1,8 @@
 // ribalta-ingest: the door for media. RTMP(S) publishers and resumable uploads come in; tracks go to the packager,
 // files to the object store, and the control plane hears of both.
-#include <array>
+#include <malloc.h>
+#include <sys/resource.h>
+
 #include <boost/asio/post.hpp>
 #include <memory>
 
@@ -21,6 +23,7 @@ struct Ingest {
   std::unique_ptr<Rooms> rooms;
   std::unique_ptr<KeyMemory> memory;
   Registry registry;
+  Refusals refusals;
   std::unique_ptr<Door> door;
   std::unique_ptr<tus::TusService> uploads;
 };
@@ -39,17 +42,60 @@ Task<void> keep_memory(KeyMemory& memory) {
   }
 }
 
+/// Says how often what stands in the log already came again.
+Task<void> tell_refusals(Refusals& refusals) {
+  while (true) {
+    co_await sleep_for(kRefusalPeriod);
+    for (const Refusals::Repeated& repeated : refusals.end_period()) {
+      log_info("connections ended as told before", {{"client", repeated.client.empty() ? "several" : repeated.client},
+                                                    {"reason", repeated.reason.empty() ? "several" : repeated.reason},
+                                                    {"count", repeated.count}});
+    }
+  }
+}
+
+/// Some time after connections have ended, what they left free among what is in use goes back to the system: glibc
+/// keeps it otherwise, and an evening's peak would stay for good. Twice, since publishers write for up to kFinishMax
+/// more.
+Task<void> give_memory_back(const Door& door) {
+  std::uint64_t seen = 0;
+  bool again = false;
+  while (true) {
+    co_await sleep_for(kFinishMax);
+    const std::uint64_t ended = door.connections_ended();
+    const bool more = ended != std::exchange(seen, ended);
+    if (more || again) co_await run_blocking<Lane::background>([] { malloc_trim(0); });
+    again = more;
+  }
+}
+
+/// What beside connections needs a descriptor: tracks to the packager, uploads, calls, files.
+constexpr std::int64_t kDescriptorsBeside = 512;
+
+void check_descriptors(const IngestConfig& config) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const auto wanted = static_cast<rlim_t>(config.connections_max + kDescriptorsBeside);
+  if (limit.rlim_cur < wanted) {
+    log_warning("fewer descriptors are allowed than ingest.connections_max needs (ulimit -Hn)",
+                {{"allowed", limit.rlim_cur}, {"needed", wanted}});
+  }
+}
+
 DoorContext door_context(Ingest& ingest, Metrics& metrics) {
   const PublisherContext publishers{
       *ingest.rooms, *ingest.memory,
       metrics.counter("ribalta_ingest_frames_total", "Video frames and audio packets that were taken"),
       metrics.counter("ribalta_ingest_media_bytes_total", "Their bytes"),
       metrics.counter("ribalta_ingest_frames_dropped_total", "Frames that could not be read")};
-  return {publishers, ingest.registry,
+  return {publishers,
+          ingest.registry,
+          ingest.refusals,
           metrics.counter("ribalta_ingest_publishes_total", "Publishes that were accepted"),
           metrics.counter("ribalta_ingest_connections_refused_total",
                           "RTMP connections that ended with an error or a limit"),
-          metrics.gauge("ribalta_ingest_publishing", "Streams that are being published")};
+          metrics.gauge("ribalta_ingest_publishing", "Streams that are being published"),
+          metrics.gauge("ribalta_ingest_connections", "RTMP connections that are open")};
 }
 
 Result<void> start(Ingest& ingest, Node& node, http::Router& router) {
@@ -81,6 +127,9 @@ Result<void> start(Ingest& ingest, Node& node, http::Router& router) {
   Result<std::unique_ptr<Door>> door = Door::open(*node.loops, ingest.config, door_context(ingest, node.metrics));
   if (!door) return pass(door);
   ingest.door = std::move(*door);
+  check_descriptors(ingest.config);
+  spawn_essential(node.loops->loop(0), "tell refusals", [&ingest] { return tell_refusals(ingest.refusals); });
+  spawn_lasting(node.loops->loop(0), "give memory back", [&ingest] { return give_memory_back(*ingest.door); });
   log_info("ready for publishers",
            {{"rtmp_port", ingest.door->rtmp_port()}, {"rtmps_port", ingest.door->rtmps_port()}});
   return {};

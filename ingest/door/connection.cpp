@@ -2,24 +2,24 @@
 
 #include <sys/random.h>
 
-#include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 
 #include "core/log.h"
+#include "core/network.h"
 
 namespace ribalta::ingest {
 namespace {
 
-/// A read's worth: small, since every publisher has one, and large enough that 6 Mbit/s are some hundred reads a
-/// second.
+/// A read's worth: large enough that 6 Mbit/s are some hundred reads a second. Nobody has it who says nothing.
 constexpr std::size_t kReadBytes = 16 * 1024;
 /// How long a publisher waits for a predecessor with its key to be gone: half open, or its end not read yet.
 constexpr std::chrono::milliseconds kYieldWait{700};
 /// How long, then, for the control plane to hear of that end. Beyond, it is down, and the memory of keys answers.
 constexpr std::chrono::milliseconds kEndToldWait{2'000};
 constexpr std::chrono::milliseconds kWatchEvery{500};
+constexpr std::string_view kUnread{"the client does not read what it is told"};
 
 rtmp::HandshakeBlock random_block() {
   rtmp::HandshakeBlock block{};
@@ -61,18 +61,30 @@ Task<void> Connection::run(std::shared_ptr<Connection> self) {
     log_error("a connection ended by an exception", {{"address", self->address_}, {"what", exception.what()}});
     result = fail(Code::internal, "something went wrong on our side");
   }
+  // What was interrupted only says that it was.
+  const auto interrupted = [&result] { return !result && result.error().code == Code::closed; };
+  if (interrupted() && self->expired_) result = std::unexpected<Error>{*self->expired_};
+  if (interrupted() && self->sentence_) result = fail(Code::closed, *self->sentence_);
   if (self->sentence_ && self->session_.publishing()) {
     self->session_.end_publish("NetStream.Publish.Denied", *self->sentence_);
   }
   // What explains the end is sent, unless the peer is the one that is gone; the watch bounds this too.
   self->expired_.reset();
   (void)co_await self->flush();
+  const std::string stream = self->publisher_ ? self->publisher_->grant().stream.text() : std::string{};
   self->stop_publisher();
   self->done_ = true;
   self->wire_->close();
-  if (!result) {
-    self->context_.refused.add();
-    log_info("connection ended", {{"address", self->address_}, {"reason", result.error()}});
+  if (!result) self->tell_end(result.error(), stream);
+}
+
+/// The end of a stream always has its line. Strangers have one for each reason and a while.
+void Connection::tell_end(const Error& reason, std::string_view stream) {
+  context_.refused.add();
+  if (!stream.empty()) {
+    log_info("connection ended", {{"stream", stream}, {"address", address_}, {"reason", reason}});
+  } else if (context_.refusals.note(network_of(address_), reason.message)) {
+    log_info("connection ended", {{"address", address_}, {"reason", reason}});
   }
 }
 
@@ -104,23 +116,34 @@ Task<void> Connection::watch_deadlines(Connection& self) {
 Task<Result<void>> Connection::flush() {
   const Bytes output = session_.take_output();
   if (output.empty()) co_return Result<void>{};
-  co_return co_await wire_->write(output);
+  Result<void> written = co_await wire_->write(output);
+  if (!written && expired_) co_return expired_->in(kUnread);
+  if (!written && written.error().code == Code::timeout) co_return written.error().in(kUnread);
+  co_return written;
+}
+
+/// The peer has closed. Before it has published that is worth a word, unless it only looked whether the port is open.
+Result<void> Connection::left() const {
+  if (publisher_) log_info("publisher left", {{"stream", publisher_->grant().stream.view()}});
+  if (published_ || !heard_) return {};
+  return fail(Code::closed, session_.handshake_done() ? "the client left before it published"
+                                                      : "the client left in the middle of the handshake");
 }
 
 Task<Result<void>> Connection::converse() {
-  std::array<std::byte, kReadBytes> buffer;
   while (true) {
     if (sentence_) co_return fail(Code::closed, *sentence_);  // said while something else was awaited
-    const Result<std::size_t> count = co_await wire_->read_some(buffer);
+    const Result<void> readable = co_await wire_->readable();
+    if (!readable) co_return readable;
+    const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadBytes);
+    const Result<std::size_t> count = co_await wire_->read_some({buffer.get(), kReadBytes});
     if (sentence_) co_return fail(Code::closed, *sentence_);
     if (expired_) co_return std::unexpected<Error>{*expired_};
     if (!count) co_return pass(count);
-    if (*count == 0) {
-      if (publisher_) log_info("publisher left", {{"stream", publisher_->grant().stream.view()}});
-      co_return Result<void>{};
-    }
+    if (*count == 0) co_return left();
+    heard_ = true;
     deadlines_.on_bytes(std::chrono::steady_clock::now());
-    ByteSpan bytes = ByteSpan{buffer}.first(*count);
+    ByteSpan bytes{buffer.get(), *count};
     while (true) {
       Result<std::optional<rtmp::Event>> event = session_.next(bytes);
       if (session_.handshake_done()) deadlines_.on_handshake();
@@ -196,6 +219,7 @@ Task<Result<void>> Connection::on_publish(rtmp::PublishRequest request) {
       });
   co_await publisher->start();
   publisher_ = std::move(publisher);
+  published_ = true;
   context_.registry.add(key_hash_, weak);
   context_.accepted.add();
   context_.publishing.add(1);

@@ -8,6 +8,7 @@
 
 #include "core/async.h"
 #include "ingest/door/guard.h"
+#include "ingest/door/refusals.h"
 #include "ingest/door/registry.h"
 #include "ingest/door/wire.h"
 #include "ingest/stream/publisher.h"
@@ -18,9 +19,11 @@ namespace ribalta::ingest {
 struct DoorContext {
   PublisherContext publishers;
   Registry& registry;
+  Refusals& refusals;
   Counter& accepted;
   Counter& refused;
   Gauge& publishing;
+  Gauge& connected;
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -46,6 +49,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<Result<void>> handle(rtmp::Event event);
   Task<Result<void>> on_publish(rtmp::PublishRequest request);
   Task<Result<void>> flush();
+  [[nodiscard]] Result<void> left() const;
+  void tell_end(const Error& reason, std::string_view stream);
   void stop_publisher();
 
   DoorContext context_;
@@ -59,6 +64,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::optional<std::string> sentence_;  ///< why it is to end, for the publisher
   std::optional<Error> expired_;         ///< the deadline that passed
   Event publisher_gone_;
+  bool heard_ = false;  ///< anything at all
+  bool published_ = false;
   bool done_ = false;
 };
 

@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 
 #include "core/log.h"
+#include "core/network.h"
 
 namespace ribalta::ingest {
 namespace {
@@ -66,7 +67,7 @@ Task<void> Door::accept(std::shared_ptr<Acceptor> acceptor, bool tls) {
     const auto [error] = co_await acceptor->async_accept(socket, kTuple);
     if (draining_ || error == asio::error::operation_aborted) break;
     if (error) {
-      log_warning("accept failed", {{"reason", error.message()}});
+      if (context_.refusals.note({}, error.message())) log_warning("accept failed", {{"reason", error.message()}});
       co_await sleep_for(kAcceptPause);
       continue;
     }
@@ -77,17 +78,22 @@ Task<void> Door::accept(std::shared_ptr<Acceptor> acceptor, bool tls) {
     Result<ConnectionCounts::Place> place = counts_.enter(address);
     if (!place) {
       context_.refused.add();
-      continue;  // closed at once, without a line in the log for each: a flood is what this is for
+      if (context_.refusals.note(network_of(address), place.error().message)) {
+        log_info("connection refused", {{"address", address}, {"reason", place.error()}});
+      }
+      continue;  // closed at once
     }
     tune(socket);
     std::unique_ptr<Wire> wire = tls ? tls_->make_wire(std::move(socket)) : make_wire(std::move(socket));
     auto connection = std::make_shared<Connection>(context_, loop, std::move(wire), std::move(address));
-    spawn(loop, "RTMP connection", serve(std::move(connection), std::move(*place)));
+    spawn(loop, "RTMP connection", serve(std::move(connection), std::move(*place), context_.connected));
   }
 }
 
 /// The place is held by this coroutine, and given back however it ends.
-Task<void> Door::serve(std::shared_ptr<Connection> connection, ConnectionCounts::Place) {
+Task<void> Door::serve(std::shared_ptr<Connection> connection, ConnectionCounts::Place, Gauge& connected) {
+  connected.add(1);
+  const AtEnd left{[&connected] { connected.add(-1); }};
   co_await Connection::run(std::move(connection));
 }
 

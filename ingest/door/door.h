@@ -25,6 +25,8 @@ class Door {
   /// 0 without a certificate.
   [[nodiscard]] std::uint16_t rtmps_port() const { return rtmps_.port; }
   [[nodiscard]] std::size_t connections() const { return counts_.size(); }
+  /// How many were let in and are over.
+  [[nodiscard]] std::uint64_t connections_ended() const { return counts_.left(); }
   /// No new connections; publishers are told and closed. Returns when all are gone, or after `deadline`. On loop 0.
   Task<void> drain(std::chrono::milliseconds deadline);
 
@@ -40,7 +42,7 @@ class Door {
   };
   Result<Listener> listen(const std::string& address, std::uint16_t port, bool tls);
   Task<void> accept(std::shared_ptr<Acceptor> acceptor, bool tls);
-  static Task<void> serve(std::shared_ptr<Connection> connection, ConnectionCounts::Place place);
+  static Task<void> serve(std::shared_ptr<Connection> connection, ConnectionCounts::Place place, Gauge& connected);
 
   LoopPool& loops_;
   DoorContext context_;

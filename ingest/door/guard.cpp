@@ -40,6 +40,7 @@ struct ConnectionCounts::State {
   const std::size_t per_client_max;
   std::mutex mutex;
   std::size_t count = 0;
+  std::uint64_t left = 0;
   std::map<std::string, std::size_t> clients;
 };
 
@@ -65,12 +66,18 @@ ConnectionCounts::Place::~Place() {
   const auto found = state_->clients.find(client_);
   assert(found != state_->clients.end() && state_->count > 0);
   --state_->count;
+  ++state_->left;
   if (--found->second == 0) state_->clients.erase(found);
 }
 
 std::size_t ConnectionCounts::size() const {
   const std::scoped_lock lock{state_->mutex};
   return state_->count;
+}
+
+std::uint64_t ConnectionCounts::left() const {
+  const std::scoped_lock lock{state_->mutex};
+  return state_->left;
 }
 
 }  // namespace ribalta::ingest

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,6 +74,8 @@ class ConnectionCounts {
   /// @error limit: which of the two.
   Result<Place> enter(std::string_view address);
   [[nodiscard]] std::size_t size() const;
+  /// Places that were given back.
+  [[nodiscard]] std::uint64_t left() const;
 
  private:
   std::shared_ptr<State> state_;

@@ -17,6 +17,11 @@ class TcpWire final : public Wire {
   explicit TcpWire(TcpSocket socket) : socket_(std::move(socket)) {}
 
   Task<Result<void>> greet() override { co_return Result<void>{}; }
+  Task<Result<void>> readable() override {
+    const auto [error] = co_await socket_.async_wait(TcpSocket::wait_read, kTuple);
+    if (error) co_return fail(Code::closed, error.message());
+    co_return Result<void>{};
+  }
   Task<Result<std::size_t>> read_some(std::span<std::byte> buffer) override {
     const auto [error, count] = co_await socket_.async_read_some(asio::buffer(buffer.data(), buffer.size()), kTuple);
     if (error == asio::error::eof) co_return std::size_t{0};
@@ -25,7 +30,7 @@ class TcpWire final : public Wire {
   }
   Task<Result<void>> write(ByteSpan bytes) override {
     const auto [error, count] = co_await asio::async_write(socket_, asio::buffer(bytes.data(), bytes.size()), kTuple);
-    if (error) co_return fail(Code::closed, error.message());
+    if (error) co_return unwritten(error);
     co_return Result<void>{};
   }
   void interrupt() override {
@@ -45,6 +50,10 @@ class TcpWire final : public Wire {
 }  // namespace
 
 std::unique_ptr<Wire> make_wire(TcpSocket socket) { return std::make_unique<TcpWire>(std::move(socket)); }
+
+std::unexpected<Error> unwritten(const ErrorCode& error) {
+  return fail(error == asio::error::timed_out ? Code::timeout : Code::closed, error.message());
+}
 
 void tune(TcpSocket& socket) {
   ErrorCode ignored;

@@ -5,6 +5,8 @@
 #include <boost/asio/ssl/impl/src.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
+#include <cassert>
+#include <optional>
 
 #include "ingest/door/wire.h"
 
@@ -15,36 +17,49 @@ using ErrorCode = boost::system::error_code;
 
 class TlsWire final : public Wire {
  public:
-  TlsWire(TcpSocket socket, asio::ssl::context& context) : stream_(std::move(socket), context) {}
+  TlsWire(TcpSocket socket, asio::ssl::context& context) : socket_(std::move(socket)), context_(context) {}
 
+  /// TLS has 40 KB of buffers and state: nobody gets them who says nothing.
   Task<Result<void>> greet() override {
-    const auto [error] = co_await stream_.async_handshake(asio::ssl::stream_base::server, kTuple);
+    const auto [gone] = co_await socket_.async_wait(TcpSocket::wait_read, kTuple);
+    if (gone) co_return fail(Code::closed, gone.message());
+    stream_.emplace(std::move(socket_), context_);
+    const auto [error] = co_await stream_->async_handshake(asio::ssl::stream_base::server, kTuple);
+    if (error == asio::error::operation_aborted) co_return fail(Code::closed, error.message());
     if (error) co_return fail(Code::malformed, "TLS handshake:", error.message());
     co_return Result<void>{};
   }
+  /// What has come may be in the stream's own buffers, which are larger than a reader's.
+  Task<Result<void>> readable() override { co_return Result<void>{}; }
   Task<Result<std::size_t>> read_some(std::span<std::byte> buffer) override {
-    const auto [error, count] = co_await stream_.async_read_some(asio::buffer(buffer.data(), buffer.size()), kTuple);
+    assert(stream_);
+    const auto [error, count] = co_await stream_->async_read_some(asio::buffer(buffer.data(), buffer.size()), kTuple);
     if (error == asio::error::eof || error == asio::ssl::error::stream_truncated) co_return std::size_t{0};
     if (error) co_return fail(Code::closed, error.message());
     co_return count;
   }
   Task<Result<void>> write(ByteSpan bytes) override {
-    const auto [error, count] = co_await asio::async_write(stream_, asio::buffer(bytes.data(), bytes.size()), kTuple);
-    if (error) co_return fail(Code::closed, error.message());
+    assert(stream_);
+    const auto [error, count] = co_await asio::async_write(*stream_, asio::buffer(bytes.data(), bytes.size()), kTuple);
+    if (error) co_return unwritten(error);
     co_return Result<void>{};
   }
   void interrupt() override {
     ErrorCode ignored;
-    stream_.lowest_layer().cancel(ignored);
+    socket().cancel(ignored);
   }
   void close() override {
     ErrorCode ignored;
-    stream_.lowest_layer().shutdown(TcpSocket::shutdown_send, ignored);
-    stream_.lowest_layer().close(ignored);
+    socket().shutdown(TcpSocket::shutdown_send, ignored);
+    socket().close(ignored);
   }
 
  private:
-  asio::ssl::stream<TcpSocket> stream_;
+  TcpSocket& socket() { return stream_ ? stream_->next_layer() : socket_; }
+
+  TcpSocket socket_;  ///< until TLS has it
+  asio::ssl::context& context_;
+  std::optional<asio::ssl::stream<TcpSocket>> stream_;
 };
 
 class Context final : public TlsContext {

@@ -15,6 +15,10 @@ constexpr std::uint32_t kTimeIsExtended = 0xFFFFFF;
 /// is librtmp.
 constexpr std::int64_t kRepeatedDeltaMaxMs = 1000;
 
+/// A media message further than 12 days from the one before it does not yet say where the clock is: after a single one
+/// that is half of 32 bits away, the next right one would be taken for a wrap.
+constexpr std::int64_t kClockFarMs = std::int64_t{1} << 30;
+
 std::uint32_t length_max(MessageType type, bool authorised) {
   switch (type) {
     case MessageType::set_chunk_size:
@@ -59,6 +63,19 @@ std::size_t ChunkReader::bytes_held() const {
 
 std::int64_t ChunkReader::unwrap(std::uint32_t time) const {
   return media_time_ms_ ? unwrap_time(*media_time_ms_, time) : std::int64_t{time};
+}
+
+/// What times are unwrapped beside: the newest message's, and where that is far off, once a second one agrees.
+void ChunkReader::follow_clock(std::int64_t time_ms) {
+  const auto near = [time_ms](const std::optional<std::int64_t>& other) {
+    return other && std::abs(time_ms - *other) < kClockFarMs;
+  };
+  if (!media_time_ms_ || near(media_time_ms_) || near(suspect_time_ms_)) {
+    media_time_ms_ = time_ms;
+    suspect_time_ms_.reset();
+  } else {
+    suspect_time_ms_ = time_ms;
+  }
 }
 
 Result<std::optional<Message>> ChunkReader::next(ByteSpan& bytes) {
@@ -168,8 +185,8 @@ Result<void> ChunkReader::select_stream(std::uint32_t id) {
   }
   if (!stream.busy) {
     stream.time_ms += stream.delta_ms;
-    const Result<void> length = check_length(stream);
-    if (!length) return length;
+    const Result<void> taken = check_message(stream);
+    if (!taken) return taken;
   }
   if (stream.extended) {
     state_ = State::extended_again;
@@ -198,8 +215,8 @@ Result<void> ChunkReader::read_header() {
     for (std::size_t i = 4; i > 0; --i)
       stream.stream = stream.stream << 8 | std::to_integer<std::uint32_t>(header_[6 + i]);
   }
-  const Result<void> length = check_length(stream);
-  if (!length) return length;
+  const Result<void> taken = check_message(stream);
+  if (!taken) return taken;
   if (time == kTimeIsExtended) {
     state_ = State::extended;
     header_have_ = 0;
@@ -255,7 +272,9 @@ void ChunkReader::read_extended_again(ByteSpan& in) {
   begin_payload();
 }
 
-Result<void> ChunkReader::check_length(const ChunkStream& stream) const {
+/// At the start of each message: one step further than the time that is checked here still fits.
+Result<void> ChunkReader::check_message(const ChunkStream& stream) const {
+  if (std::abs(stream.time_ms) > kTimeMsMax) return fail(Code::limit, "message: time of", stream.time_ms);
   const std::uint32_t max = length_max(stream.type, authorised_);
   if (stream.length <= max) return {};
   return fail(Code::limit, "message of type " + std::to_string(static_cast<int>(stream.type)) + ": bytes",
@@ -294,7 +313,7 @@ Result<std::optional<Message>> ChunkReader::end_message() {
   assert(bytes_pending_ >= message.payload.size());
   bytes_pending_ -= message.payload.size();
   begin_basic();
-  if (is_media(message.type)) media_time_ms_ = message.time_ms;
+  if (is_media(message.type)) follow_clock(message.time_ms);
   const Result<bool> obeyed = obey(message);
   if (!obeyed) return pass(obeyed);
   if (*obeyed) return std::nullopt;

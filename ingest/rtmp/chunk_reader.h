@@ -45,8 +45,8 @@ class ChunkReader {
  public:
   /// Takes bytes from the front of `bytes` until a message is whole or they are used up.
   /// @return the message, or nothing when more bytes are needed.
-  /// @error malformed: broken chunk headers; limit: a message longer than its kind may be, too many chunk streams, or
-  /// too many bytes in unfinished messages. After an error the reader is of no more use.
+  /// @error malformed: broken chunk headers; limit: a message longer than its kind may be, a time beyond kTimeMsMax,
+  /// too many chunk streams, or too many bytes in unfinished messages. After an error the reader is of no more use.
   Result<std::optional<Message>> next(ByteSpan& bytes);
 
   /// Audio and video messages are held to the limit of commands until the key is accepted.
@@ -75,12 +75,13 @@ class ChunkReader {
   Result<void> read_header();
   void read_time(std::uint32_t field, bool is_extended);
   void read_extended_again(ByteSpan& in);
-  Result<void> check_length(const ChunkStream& stream) const;
+  Result<void> check_message(const ChunkStream& stream) const;
   void begin_payload();
   Result<std::size_t> append(ByteSpan bytes);
   Result<std::optional<Message>> end_message();
   Result<bool> obey(const Message& message);
   [[nodiscard]] std::int64_t unwrap(std::uint32_t time) const;
+  void follow_clock(std::int64_t time_ms);
 
   State state_ = State::basic;
   std::array<std::byte, 12> header_{};
@@ -93,7 +94,8 @@ class ChunkReader {
   std::vector<ChunkStream> streams_;
   Bytes replay_;                   ///< at most 3 bytes that were taken for an extended timestamp and are not
   std::size_t bytes_pending_ = 0;  ///< payload bytes of unfinished messages
-  std::optional<std::int64_t> media_time_ms_;
+  std::optional<std::int64_t> media_time_ms_;    ///< of the newest media message that the clock was believed of
+  std::optional<std::int64_t> suspect_time_ms_;  ///< of one far from it
   bool authorised_ = false;
 };
 

@@ -226,6 +226,52 @@ TEST_CASE("chunks: a message may not begin inside another on the same chunk stre
         Code::malformed);
 }
 
+TEST_CASE("time: one message half of 32 bits away does not turn the next into a wrap; two in a row move the clock") {
+  const auto at = [](std::uint32_t time) {
+    ByteWriter out;
+    out.bytes(hex("04 ffffff 000000 08 01000000"));
+    out.be32(time);
+    return out.take();
+  };
+  for (const std::uint32_t wild : {0x81000000U, 0x80FFFFFFU, 0x81000001U}) {
+    ChunkReader reader;
+    reader.set_authorised(true);
+    std::vector<std::int64_t> times;
+    for (const std::uint32_t time : {0x1000000U, wild, 0x1000010U, 0x0FFFFFFU, 0x1000020U}) {
+      times.push_back(read_with(reader, at(time)).messages.at(0).time_ms);
+    }
+    CHECK(times[2] == 0x1000010);
+    CHECK(times[3] == 0x0FFFFFF);
+    CHECK(times[4] == 0x1000020);
+  }
+  ChunkReader reader;
+  reader.set_authorised(true);
+  std::int64_t last = 0;
+  for (const std::uint32_t time : {0x1000000U, 0x70000000U, 0x70000020U, 0xE0000000U, 0xE0000020U, 0x40U}) {
+    last = read_with(reader, at(time)).messages.at(0).time_ms;
+  }
+  CHECK(last == 0x100000040LL);
+}
+
+TEST_CASE("limits: a clock that runs away by weeks with every message is refused long before 64 bits end") {
+  ChunkReader reader;
+  reader.set_authorised(true);
+  std::optional<Error> error;
+  std::int64_t weeks = 0;
+  while (!error && weeks < kTimeMsMax >> 30) {
+    ByteWriter twice;  // the first of a jump is not believed yet
+    for (int i = 0; i < 2; ++i) {
+      twice.bytes(hex("04 ffffff 000000 08 01000000"));
+      twice.be32(static_cast<std::uint32_t>(weeks * 0x7FFFFFFF));
+    }
+    error = read_with(reader, twice.view()).error;
+    ++weeks;
+  }
+  REQUIRE(error.has_value());
+  CHECK(error->code == Code::limit);
+  CHECK(weeks * 0x7FFFFFFF > kTimeMsMax);
+}
+
 TEST_CASE("limits: 64 chunk streams are taken, the next is refused") {
   ChunkReader reader;
   reader.set_authorised(true);

@@ -44,6 +44,10 @@ inline constexpr std::uint32_t kMessageStreamsMax = 8;
 /// Tags in one aggregate message: 1 s of 60 fps video with audio.
 inline constexpr std::size_t kAggregateTagsMax = 128;
 
+/// How far a publisher's clock may run, in milliseconds: 8 900 years. Only deltas of weeks in every message get there,
+/// and beyond lies the end of 64 bits.
+inline constexpr std::int64_t kTimeMsMax = std::int64_t{1} << 48;
+
 /// How many bytes the publisher may send between our acknowledgements; what Adobe's server says.
 inline constexpr std::uint32_t kWindowBytes = 2'500'000;
 /// Chunk size of what we send: every answer is one chunk.

@@ -64,10 +64,7 @@ std::string Publisher::target(TrackSide side) const {
   return "/tracks/" + grant_.stream.text() + (side == TrackSide::video ? "/src-v" : "/src-a");
 }
 
-Ring* Publisher::ring(TrackSide side) {
-  if (side == TrackSide::audio) return audio_->ring();
-  return &video_->ring();
-}
+Ring* Publisher::ring(TrackSide side) { return source_->ring(side); }
 
 Task<Result<std::optional<Publisher::Head>>> Publisher::head(TrackSide side) const {
   std::string path = target(side) + "/head";
@@ -85,23 +82,26 @@ Task<Result<std::optional<Publisher::Head>>> Publisher::head(TrackSide side) con
 }
 
 Task<void> Publisher::start() {
-  std::int64_t base_ms = 0;
-  std::array<Head, 2> heads{};
+  Source::Start from;
   if (grant_.resumed) {
-    base_ms = std::max<std::int64_t>(0, to_unix_ms(wall_now()) - grant_.start_unix_ms);
+    from.base_ms = std::max<std::int64_t>(0, to_unix_ms(wall_now()) - grant_.start_unix_ms);
     for (const TrackSide side : {TrackSide::video, TrackSide::audio}) {
       const Result<std::optional<Head>> known = co_await head(side);
       if (!known)
         log_warning("the packager does not say where the stream stands",
                     {{"stream", grant_.stream.view()}, {"reason", known.error()}});
       if (!known || !*known) continue;
-      heads[static_cast<std::size_t>(side)] = **known;
-      base_ms = std::max(base_ms, rounded_up_ms((*known)->decode_time, (*known)->timescale));
+      const Head& head = **known;
+      from.base_ms = std::max(from.base_ms, rounded_up_ms(head.decode_time, head.timescale));
+      if (side == TrackSide::video) {
+        from.video_floor = head.decode_time;
+      } else {
+        from.audio_floor = head.decode_time;
+        from.audio_timescale = head.timescale;
+      }
     }
   }
-  timeline_.emplace(base_ms);
-  video_.emplace(heads[0].decode_time);
-  audio_.emplace(heads[1].decode_time, heads[1].timescale);
+  source_.emplace(from);
   // All of these begin again after an exception: what they go on from is here, or the packager says it.
   const std::shared_ptr<Publisher> self = shared_from_this();
   spawn_lasting(loop_, "write video", [self, again = false]() mutable {
@@ -117,84 +117,18 @@ Task<void> Publisher::start() {
 
 Result<void> Publisher::on_media(const rtmp::MediaMessage& message) {
   if (stopping_ || given_up_) return {};
-  const std::int64_t arrival_ms = steady_ms();
-  Result<void> taken;
-  if (message.kind == rtmp::MediaMessage::Kind::video) {
-    taken = take_video(message, arrival_ms);
-  } else {
-    take_audio(message, arrival_ms);
+  const Result<std::optional<Error>> taken = source_->on_media(message, steady_ms(), wall_now());
+  if (taken && *taken) {
+    log_warning("a header of the encoder cannot be read", {{"stream", grant_.stream.view()}, {"reason", **taken}});
   }
   count();
   changed_.notify_all();
-  return taken;
-}
-
-Result<void> Publisher::take_video(const rtmp::MediaMessage& message, std::int64_t arrival_ms) {
-  const Result<rtmp::VideoTag> tag = rtmp::parse_video_tag(message.payload);
-  if (!tag) {
-    if (tag.error().code == Code::unsupported) return pass(tag);
-    meter_.warn("Video messages that cannot be read were left out.");
-    return {};
-  }
-  switch (tag->kind) {
-    case rtmp::VideoTag::Kind::header: {
-      const Result<void> header = video_->on_header(tag->data);
-      if (!header) {
-        log_warning("a video header cannot be read", {{"stream", grant_.stream.view()}, {"reason", header.error()}});
-        meter_.warn("The encoder's H.264 header cannot be read.");
-      }
-      break;
-    }
-    case rtmp::VideoTag::Kind::frame: {
-      // Frames that cannot be shown yet do not begin the timeline.
-      if (video_->config() == nullptr) {
-        video_->on_frame({}, 0, {}, {});
-        break;
-      }
-      const Placed placed = timeline_->place(TrackSide::video, message.time_ms, arrival_ms);
-      if (placed.discontinuity) audio_->begin_period();
-      video_->on_frame(placed, tag->composition_ms, tag->data, wall_now());
-      const auto seen = video_->take_seen();
-      if (seen) meter_.on_video(*seen, arrival_ms);
-      break;
-    }
-    case rtmp::VideoTag::Kind::end:
-      video_->flush();
-      break;
-    case rtmp::VideoTag::Kind::nothing:
-      break;
-  }
+  if (!taken) return pass(taken);
   return {};
 }
 
-void Publisher::take_audio(const rtmp::MediaMessage& message, std::int64_t arrival_ms) {
-  const Result<rtmp::AudioTag> tag = rtmp::parse_audio_tag(message.payload);
-  if (!tag) {
-    meter_.warn(tag.error().code == Code::unsupported ? tag.error().message
-                                                      : "Audio messages that cannot be read were left out.");
-    return;
-  }
-  if (tag->kind == rtmp::AudioTag::Kind::header) {
-    const Result<void> header = audio_->on_header(tag->data);
-    if (!header) {
-      log_warning("an audio header cannot be read", {{"stream", grant_.stream.view()}, {"reason", header.error()}});
-      meter_.warn("The encoder's AAC header cannot be read.");
-    }
-    return;
-  }
-  if (tag->kind != rtmp::AudioTag::Kind::frame || audio_->config() == nullptr) return;
-  const Placed placed = timeline_->place(TrackSide::audio, message.time_ms, arrival_ms);
-  if (placed.discontinuity) video_->begin_period();
-  const std::int64_t duration = audio_->on_frame(placed, timeline_->base_ms(), tag->data);
-  if (duration > 0) meter_.on_audio(tag->data.size(), placed.time_ms, arrival_ms);
-}
-
 void Publisher::count() {
-  const TrackCounts& video = video_->counts();
-  const TrackCounts& audio = audio_->counts();
-  const TrackCounts total{video.frames + audio.frames, video.bytes + audio.bytes,
-                          video.dropped_broken + audio.dropped_broken,
-                          video.dropped_before_key + audio.dropped_before_key};
+  const TrackCounts total = source_->counts();
   context_.frames.add(static_cast<double>(total.frames - counted_.frames));
   context_.bytes.add(static_cast<double>(total.bytes - counted_.bytes));
   context_.frames_dropped.add(static_cast<double>(total.dropped_broken - counted_.dropped_broken));
@@ -203,8 +137,7 @@ void Publisher::count() {
 
 void Publisher::stop() {
   if (std::exchange(stopping_, true)) return;
-  if (video_) video_->flush();
-  if (audio_) audio_->flush();
+  if (source_) source_->flush();
   on_end_ = nullptr;
   context_.memory.stopped(key_hash_, wall_now());
   changed_.notify_all();
@@ -341,10 +274,10 @@ Task<void> Publisher::watch_durable(std::shared_ptr<Publisher> self) {
 }
 
 Task<void> Publisher::report_source(std::shared_ptr<Publisher> self) {
-  while (!self->stopping_ && !self->given_up_ && !self->meter_.verdict_ready(steady_ms())) {
+  while (!self->stopping_ && !self->given_up_ && !self->source_->verdict_ready(steady_ms())) {
     co_await sleep_for(kLookEvery);
   }
-  SourceReport report = self->meter_.report(self->video_->config(), self->audio_->config());
+  SourceReport report = self->source_->report();
   report.epoch = self->grant_.epoch.value;
   const std::string body = json_write(report);
   BackOff back_off{kRetryMost, kHeartbeatEvery};
@@ -370,7 +303,7 @@ Task<Result<http::Response>> Publisher::heartbeat(bool publishing) const {
                  .state = publishing ? "publishing" : "interrupted",
                  .stream_user = grant_.user,
                  .start_unix_ms = grant_.start_unix_ms};
-  beat.health = meter_.health(steady_ms(), video_->counts(), audio_->counts());
+  beat.health = source_->health(steady_ms());
   std::string body = json_write(beat);
   std::string target = heartbeat_target(grant_.stream.view());
   co_return co_await context_.rooms.control("POST", std::move(target), std::move(body));

@@ -13,10 +13,8 @@
 #include "core/metrics.h"
 #include "ingest/rooms.h"
 #include "ingest/rtmp/rtmp.h"
-#include "ingest/stream/health.h"
 #include "ingest/stream/publish_auth.h"
-#include "ingest/stream/source_track.h"
-#include "ingest/stream/timeline.h"
+#include "ingest/stream/source.h"
 
 namespace ribalta::ingest {
 
@@ -68,8 +66,6 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   [[nodiscard]] std::string target(TrackSide side) const;
   [[nodiscard]] Ring* ring(TrackSide side);
   Task<Result<std::optional<Head>>> head(TrackSide side) const;
-  Result<void> take_video(const rtmp::MediaMessage& message, std::int64_t arrival_ms);
-  void take_audio(const rtmp::MediaMessage& message, std::int64_t arrival_ms);
   void ask_to_end(std::string sentence);
   void count();
 
@@ -88,12 +84,9 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   PublishGrant grant_;
   std::string key_hash_;
   OnEnd on_end_;
-  std::optional<Timeline> timeline_;
-  std::optional<VideoSource> video_;
-  std::optional<AudioSource> audio_;
-  Meter meter_;
-  Event changed_;  ///< a chunk was pushed, or stopping
-  Event ending_;   ///< stopping, given up, or the end was told
+  std::optional<Source> source_;  ///< from start() on
+  Event changed_;                 ///< a chunk was pushed, or stopping
+  Event ending_;                  ///< stopping, given up, or the end was told
   bool stopping_ = false;
   bool end_told_ = false;
   bool given_up_ = false;  ///< another holds the stream, or it has ended: nothing more is written

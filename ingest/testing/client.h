@@ -23,9 +23,11 @@ class Client {
     setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   }
 
-  void send(ByteSpan bytes) {
-    boost::system::error_code ignored;
-    boost::asio::write(socket_, boost::asio::buffer(bytes.data(), bytes.size()), ignored);
+  /// @return false when the other side has closed.
+  bool send(ByteSpan bytes) {
+    boost::system::error_code error;
+    boost::asio::write(socket_, boost::asio::buffer(bytes.data(), bytes.size()), error);
+    return !error;
   }
   void connect_as_publisher() {
     send(rtmp::testing::Publisher::handshake());

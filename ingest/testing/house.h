@@ -25,6 +25,7 @@ struct House {
               NodeId::random()};
   KeyMemory memory{folder.path() / "keys.json", "secret of the test"};
   Registry registry;
+  Refusals refusals;
   std::unique_ptr<Door> door;
   std::atomic<int> epoch = 0;
   std::atomic<std::int64_t> start_unix_ms = 0;
@@ -34,8 +35,13 @@ struct House {
     config.rtmps_port = 0;
     const PublisherContext publishers{rooms, memory, metrics.counter("a", ""), metrics.counter("b", ""),
                                       metrics.counter("c", "")};
-    const DoorContext context{publishers, registry, metrics.counter("d", ""), metrics.counter("e", ""),
-                              metrics.gauge("f", "")};
+    const DoorContext context{publishers,
+                              registry,
+                              refusals,
+                              metrics.counter("d", ""),
+                              metrics.counter("e", ""),
+                              metrics.gauge("f", ""),
+                              metrics.gauge("g", "")};
     auto opened = Door::open(loops, config, context);
     assert(opened.has_value());
     door = std::move(*opened);
