@@ -3,6 +3,9 @@
 
 namespace ribalta::transcode {
 
+/// How the process ends that found no memory: it can't say more.
+inline constexpr int kExitOutOfMemory = 4;
+
 /// @return the process's exit code: 0 when an end (summary or refusal) was told.
 int child_main();
 
