@@ -181,9 +181,9 @@ export async function nothingRuns(data) {
   });
 }
 
-export function run(command, args, { input, timeout = 120_000, env = {} } = {}) {
+export function run(command, args, { input, timeout = 120_000, env = {}, cwd } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env }, cwd });
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (bytes) => (stdout += bytes));

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <mutex>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -96,6 +97,7 @@ Result<void> work_on_live(const LiveSettings& settings, MessageReader& reader, P
 }  // namespace
 
 int child_main(const FileWork& on_file) {
+  std::set_new_handler([] { ::_exit(kExitOutOfMemory); });
   MessageReader reader;
   const Result<std::optional<Message>> first = read_message(STDIN_FILENO, reader);
   if (!first || !*first || (*first)->kind != MessageKind::request) return 2;

@@ -15,6 +15,9 @@ namespace ribalta::transcode {
 using FileWork = std::function<std::expected<VodSummary, Refusal>(int descriptor, std::uint64_t bytes,
                                                                   const VodSettings& settings, MediaSink& sink)>;
 
+/// How the process ends that found no memory: it can't say more.
+inline constexpr int kExitOutOfMemory = 4;
+
 /// @return the process's exit code: 0 when an end (summary or refusal) was told.
 int child_main(const FileWork& on_file);
 
