@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <set>
+#include <utility>
 
 #include "control-plane/jobs_store.h"
 #include "control-plane/sessions_store.h"
@@ -54,10 +55,13 @@ void Background::start() {
   };
   if (control_->node.redis) {
     control_->node.redis->on_connected([loop_0, weak] {
-      const auto self = weak.lock();
-      if (!self || self->telling_) return;
-      self->telling_ = true;
-      spawn_lasting(loop_0, "tell redis", [self] { return self->tell_redis(); });
+      asio::post(loop_0, [loop_0, weak] {
+        const auto self = weak.lock();
+        if (!self) return;
+        ++self->connections_;
+        if (std::exchange(self->telling_, true)) return;  // it goes on with this connection when it has told the last
+        spawn_lasting(loop_0, "tell redis", [self] { return self->tell_redis(); });
+      });
     });
   }
   // Begun again after an exception: all that is owed is in SQL.
@@ -174,6 +178,7 @@ Task<Result<void>> Background::video_access(VideoId video) {
   // Edges first: they ask Redis, and hold cached answers that the packager is never asked about again.
   std::vector<std::string> set{"SET", "video:" + video.text() + ":access", wanted};
   const Result<redis::Reply> told = co_await redis_command(control_->node, std::move(set));
+  if (telling_) overtaken_.insert(video.text());
   if (wanted != "public") {
     std::vector<std::string> purge{"PUBLISH", "purge", purge_tag(video)};
     co_await redis_command(control_->node, std::move(purge));
@@ -208,7 +213,13 @@ Task<Result<void>> Background::video_tidy(VideoId video) {
     return std::optional<Kept>{Kept{(*view)->video.version, std::move(*under_way)}};
   });
   if (!kept) co_return pass(kept);
-  if (!*kept) co_return Result<void>{};  // deleted: its other errand removes everything
+  if (!*kept) {  // deleted while a worker wrote: what came after its other errand goes as well
+    const Result<http::Response> removed =
+        co_await call_room(control_->node, control_->packager, "DELETE", "/videos/" + video.text(), "");
+    const Result<void> done = expect(removed, true);
+    if (!done) co_return done.error().in("packager");
+    co_return done;
+  }
   ObjectStore* store = control_->node.store.get();
   auto tidy = [store, video, keep = **kept]() -> Result<void> {
     const std::string prefix = "vod/" + video.text() + "/";
@@ -269,7 +280,9 @@ Task<Result<void>> Background::stream_remove(StreamId id) {
   const Result<void> done = expect(removed, true);
   if (!done) co_return done.error().in("packager");
   std::vector<std::string> purge{"PUBLISH", "purge", "stream:" + id.text()};
-  co_await redis_command(control_->node, std::move(purge));
+  const Result<redis::Reply> told = co_await redis_command(control_->node, std::move(purge));
+  // Edges hold its segments for long. Again when Redis is back: the packager then says once more that it is gone.
+  if (!told) co_return told.error().in("redis");
   co_return co_await control_->write<Lane::background>(
       "stream removed", [id](sql::Session& session) { return StreamsStore{session}.set_removed(id); });
 }
@@ -336,6 +349,27 @@ Task<void> Background::ring(bool woken) {
 
 Task<void> Background::tell_redis() {
   const std::shared_ptr<Background> self = shared_from_this();
+  for (std::uint64_t told = 0; told != connections_ && !stopping_;) {
+    told = connections_;
+    co_await tell_restricted_videos();
+    co_await tell_removed_streams();
+  }
+  telling_ = false;
+  // Errands that waited for Redis need not wait for their next turn: somebody's video may still play.
+  const std::int64_t now = control_->now_ms();
+  auto hurried = co_await control_->write<Lane::background>(
+      "hurry errands", [now, overtaken = std::exchange(overtaken_, {})](sql::Session& session) -> Result<std::int64_t> {
+        ErrandsStore errands{session};
+        for (const std::string& video : overtaken) {
+          if (auto owed = errands.want(ErrandKind::video_access, video, now); !owed) return pass(owed);
+        }
+        return errands.hurry(now);
+      });
+  if (!hurried) log_warning("errands wait for their next turn", {{"error", hurried.error()}});
+  woken_.notify_all();
+}
+
+Task<void> Background::tell_restricted_videos() {
   std::string after;
   std::int64_t told = 0;
   bool more = true;
@@ -358,8 +392,24 @@ Task<void> Background::tell_redis() {
     }
     more = more && static_cast<std::int64_t>(page->size()) == kRestrictedPage;
   }
-  telling_ = false;
   if (told > 0) log_info("Redis was told which videos are restricted", {{"videos", told}});
+}
+
+Task<void> Background::tell_removed_streams() {
+  const std::int64_t since = control_->now_ms() - control_->live_rules().keep_ms - kGoneTellMs;
+  auto removed = co_await control_->read<Lane::background>(
+      [since](sql::Session& session) { return StreamsStore{session}.removed_since(since); });
+  if (!removed) {
+    log_warning("Redis can't be told which broadcasts are gone", {{"error", removed.error()}});
+    co_return;
+  }
+  for (const StreamId& stream : *removed) {
+    if (stopping_) co_return;
+    std::vector<std::string> set{"SET", "stream:" + stream.text() + ":origin", "gone", "EX",
+                                 std::to_string(kGoneTellMs / 1000)};
+    const Result<redis::Reply> reply = co_await redis_command(control_->node, std::move(set));
+    if (!reply) co_return;
+  }
 }
 
 }  // namespace ribalta::control

@@ -209,8 +209,9 @@ Result<Outcome<void>> fail_job(sql::Session& session, JobId id, const JobFail& f
   const std::string_view kind = known ? std::string_view{failure.kind} : "worker";
   const std::string reason = cut(failure.reason, kReasonBytesMax);
   const std::int64_t delay = kRetryFirstMs << (2 * std::clamp<std::int64_t>((*job)->attempts - 1, 0, 4));
+  const std::string_view last_reason = kind == "worker" ? kGaveUp : std::string_view{reason};
   auto ended = retry_or_fail(session, **job, failure.retry, (*job)->kind == JobKind::live ? 0 : delay, kind, reason,
-                             reason, now);
+                             last_reason, now);
   if (!ended) return pass(ended);
   return Outcome<void>{};
 }

@@ -77,6 +77,23 @@ TEST_CASE("jobs: what may be tried again waits longer each time; what may not fa
   });
 }
 
+TEST_CASE("jobs: what went wrong on our side three times does not say that it goes on by itself") {
+  on_each_engine([](Stage& stage) {
+    const Upload upload = stage.stored(kNow);
+    std::int64_t now = kNow;
+    for (std::int64_t epoch = 1; epoch <= kAttemptsMax; ++epoch) {
+      REQUIRE(stage.lease(now));
+      CHECK(stage.fail(*upload.job, epoch, true, now, "worker"));
+      CHECK((stage.job(*upload.job).failure_reason == "Broken.") == (epoch < kAttemptsMax));
+      now += 100 * kRetryFirstMs;
+    }
+    const Job job = stage.job(*upload.job);
+    CHECK(job.state == JobState::failed);
+    CHECK(job.failure_kind == "worker");
+    CHECK(job.failure_reason.find("try again") != std::string::npos);
+  });
+}
+
 TEST_CASE("jobs: a broadcast outlives many workers, and a worker whose stream ended did not fail") {
   on_each_engine([](Stage& stage) {
     const auto first = stage.publish_at(kNow, stage.ingest);

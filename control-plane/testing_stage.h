@@ -78,9 +78,9 @@ struct Stage {
     const JobComplete done{epoch, must(json_parse(json_write(result)))};
     return write([&](sql::Session& session) { return complete_job(session, id, done, now); });
   }
-  Outcome<void> fail(JobId id, std::int64_t epoch, bool retry, std::int64_t now) {
+  Outcome<void> fail(JobId id, std::int64_t epoch, bool retry, std::int64_t now, std::string kind = "corrupt") {
     return write(
-        [&](sql::Session& session) { return fail_job(session, id, {epoch, "corrupt", "Broken.", retry}, now); });
+        [&](sql::Session& session) { return fail_job(session, id, {epoch, std::move(kind), "Broken.", retry}, now); });
   }
 };
 

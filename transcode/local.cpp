@@ -1,6 +1,7 @@
 #include "transcode/local.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -99,6 +100,7 @@ int local_main(int argc, char** argv) {
     std::fputs(kUsage, stderr);
     return 2;
   }
+  ::signal(SIGPIPE, SIG_IGN);  // a child that ends before it was asked is told by its end
   const std::filesystem::path folder = argv[1];
   const Descriptor input{::open(argv[0], O_RDONLY | O_CLOEXEC)};
   struct stat status{};

@@ -295,6 +295,9 @@ std::expected<SourceInfo, Refusal> accept_source(int descriptor, std::uint64_t b
   Result<std::unique_ptr<MediaInput>> opened = MediaInput::open(descriptor, bytes);
   if (!opened) {
     const std::string detail = opened.error().message + "; " + captured_log();
+    if (detail.find("max_streams") != std::string::npos) {
+      return no(refuse(RefusalKind::limits, "The file has more tracks than are accepted here.", detail));
+    }
     return no(explain_unopened(signature, layout, detail));
   }
   MediaInput& input = **opened;

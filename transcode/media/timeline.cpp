@@ -6,19 +6,50 @@
 
 namespace ribalta::transcode {
 
+/// Which of the file's clocks the stream is on with this frame.
+void SourceClock::settle(Line& line, std::int64_t ticks) {
+  const auto off = [&](std::int64_t offset) { return ticks + offset - *line.next; };
+  const auto fits = [](std::int64_t error, std::int64_t gap_max) {
+    return error >= -kJumpBackTicksMin && error <= gap_max;
+  };
+  const std::int64_t error = off(line.offset);
+  if (fits(error, kJumpBackTicksMin)) return;
+  // A time that was wrong made a gap: back from it to where it began.
+  if (line.before_gap && std::abs(ticks + line.offset - *line.before_gap) <= kJumpBackTicksMin) return;
+  // A clock that the other stream came to first, or that a wrong time had left.
+  const auto known = std::find_if(offsets_.rbegin(), offsets_.rend(),
+                                  [&](std::int64_t offset) { return fits(off(offset), kJumpBackTicksMin); });
+  if (known != offsets_.rend()) {
+    line.offset = *known;
+    return;
+  }
+  if (fits(error, kJumpTicksMin)) {
+    line.before_gap = line.next;
+    return;
+  }
+  if (fits(off(offsets_.back()), kJumpTicksMin)) {
+    line.offset = offsets_.back();
+    return;
+  }
+  line.offset -= error;
+  offsets_.push_back(line.offset);
+  if (offsets_.size() > kClocksMax) offsets_.erase(offsets_.begin());
+}
+
 std::int64_t SourceClock::place(std::optional<std::int64_t> ticks, std::int64_t duration, bool video) {
-  std::optional<std::int64_t>& next = video ? next_video_ : next_audio_;
+  Line& line = video ? video_ : audio_;
   if (!ticks) {
-    const std::int64_t time = next.value_or(0);
-    next = time + duration;
+    const std::int64_t time = line.next.value_or(0);
+    line.next = time + duration;
     return time;
   }
-  std::int64_t time = *ticks + offset_;
-  if (jumps_ && next && std::abs(time - *next) > kJumpTicksMin) {
-    offset_ += *next - time;
-    time = *next;
+  if (!line.next) {
+    line.offset = offsets_.back();
+  } else if (jumps_) {
+    settle(line, *ticks);
   }
-  next = time + duration;
+  const std::int64_t time = *ticks + line.offset;
+  line.next = time + duration;
   return time;
 }
 

@@ -2,6 +2,7 @@
 // picture longer than a second, key pictures on a grid that all rungs share. Pure.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -11,23 +12,33 @@ namespace ribalta::transcode {
 /// A picture held longer is shown again: segments would otherwise last as long as a slide.
 inline constexpr std::int64_t kHoldTicksMax = 90'000;
 inline constexpr std::int64_t kRepeatTicks = 45'000;
-/// Clocks of formats that restart (MPEG-TS) jump by more than any real gap.
+/// Clocks of formats that restart (MPEG-TS): forward they jump by more than any real gap, and back nothing goes so far.
 inline constexpr std::int64_t kJumpTicksMin = 10 * 90'000;
+inline constexpr std::int64_t kJumpBackTicksMin = 90'000;
+/// Clocks of one file that are remembered: the newest ones.
+inline constexpr std::size_t kClocksMax = 4;
 
-/// Puts decoded frames' times (90 kHz) on the file's own line.
+/// Puts decoded frames' times (90 kHz) on the file's own line. Where the format's clock restarts, each stream comes to
+/// the new one in its own time (frames of both lie mixed in the file), and both then are as far from it.
 class SourceClock {
  public:
   /// @param zero  where the file begins; @param jumps  whether the format's clock may restart.
-  SourceClock(std::int64_t zero, bool jumps) : offset_(-zero), jumps_(jumps) {}
-  /// A time from zero; a frame without one follows the frame before it. `duration`: of the frame, 0 unknown. Called for
-  /// both streams in the order in which they were decoded, so that a jump moves both alike.
+  SourceClock(std::int64_t zero, bool jumps) : jumps_(jumps), offsets_{-zero} {}
+  /// A time from zero; a frame without one follows the frame before it. `duration`: of the frame, 0 unknown.
   std::int64_t place(std::optional<std::int64_t> ticks, std::int64_t duration, bool video);
 
  private:
-  std::int64_t offset_;
+  struct Line {
+    std::int64_t offset = 0;
+    std::optional<std::int64_t> next;        ///< where the next frame is expected
+    std::optional<std::int64_t> before_gap;  ///< where it was before the last gap
+  };
+  void settle(Line& line, std::int64_t ticks);
+
   bool jumps_;
-  std::optional<std::int64_t> next_video_;
-  std::optional<std::int64_t> next_audio_;
+  std::vector<std::int64_t> offsets_;  ///< of the clocks so far, newest last
+  Line video_;
+  Line audio_;
 };
 
 /// Which frames are kept when the source has more than the ladder's.

@@ -29,6 +29,35 @@ TEST_CASE("source clock: where a format's clock may restart, a jump moves pictur
   CHECK(steady.place(500 * kSecond, 3'000, true) == 500 * kSecond);
 }
 
+TEST_CASE("source clock: a clock that goes back is followed by each stream where its own frames do") {
+  // Two recordings in one file, each of 3 s from its own zero; the second's sound begins 900 ticks late.
+  SourceClock clock{0, true};
+  for (int n = 0; n < 90; ++n) CHECK(clock.place(n * 3'000, 3'000, true) == n * 3'000);
+  for (int n = 0; n < 100; ++n) CHECK(clock.place(n * 1'920, 1'920, false) == n * 1'920);
+  // The picture comes to the second recording first; then the end of the first one's sound.
+  for (int n = 0; n < 10; ++n) CHECK(clock.place(n * 3'000, 3'000, true) == (90 + n) * 3'000);
+  for (int n = 100; n < 141; ++n) CHECK(clock.place(n * 1'920, 1'920, false) == n * 1'920);
+  for (int n = 0; n < 141; ++n) CHECK(clock.place(900 + n * 1'920, 1'920, false) == 90 * 3'000 + 900 + n * 1'920);
+  for (int n = 10; n < 90; ++n) CHECK(clock.place(n * 3'000, 3'000, true) == (90 + n) * 3'000);
+  // And a third, to which the sound comes first.
+  const std::int64_t end = 90 * 3'000 + 900 + 141 * 1'920;
+  CHECK(clock.place(-5 * kSecond, 1'920, false) == end);
+  CHECK(clock.place(-5 * kSecond + 300, 3'000, true) == end + 300);
+}
+
+TEST_CASE("source clock: a single wrong time moves nothing but its own frame") {
+  for (const std::int64_t wrong : {-4 * kSecond, 4 * kSecond, -40 * kSecond, 40 * kSecond}) {
+    INFO("wrong by ", wrong);
+    SourceClock clock{0, true};
+    CHECK(clock.place(0, 3'000, true) == 0);
+    CHECK(clock.place(0, 1'920, false) == 0);
+    clock.place(3'000 + wrong, 3'000, true);
+    CHECK(clock.place(6'000, 3'000, true) == 6'000);
+    CHECK(clock.place(9'000, 3'000, true) == 9'000);
+    CHECK(clock.place(1'920, 1'920, false) == 1'920);
+  }
+}
+
 TEST_CASE("frame limiter: 60 frames a second pass whole, 240 become 60, uneven ones keep their mean") {
   const auto kept = [](double fps) {
     FrameLimiter limiter{60};

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <initializer_list>
@@ -34,11 +35,15 @@ struct Released {
 };
 using Filter = std::unique_ptr<void, Released>;
 
-Result<void> limit(int resource, rlim_t value) {
-  const struct rlimit both{value, value};
+Result<void> limit(int resource, rlim_t value, rlim_t hard) {
+  const struct rlimit both{value, hard};
   if (::setrlimit(static_cast<__rlimit_resource>(resource), &both) != 0) return fail_errno("set a resource limit");
   return {};
 }
+Result<void> limit(int resource, rlim_t value) { return limit(resource, value, value); }
+
+/// At the limit comes SIGXCPU, which says what happened; so many seconds after it SIGKILL, for who does not listen.
+constexpr rlim_t kCpuGraceSeconds = 5;
 
 /// Calls that media work makes. Everything else fails with EPERM, as if the system did not allow it: codecs ask for odd
 /// things at times and go on without.
@@ -72,7 +77,6 @@ constexpr std::initializer_list<int> kAllowed = {SCMP_SYS(read),
                                                  SCMP_SYS(gettimeofday),
                                                  SCMP_SYS(getpid),
                                                  SCMP_SYS(gettid),
-                                                 SCMP_SYS(tgkill),
                                                  SCMP_SYS(getrandom),
                                                  SCMP_SYS(getrusage),
                                                  SCMP_SYS(rt_sigaction),
@@ -86,7 +90,9 @@ constexpr std::initializer_list<int> kAllowed = {SCMP_SYS(read),
 Result<void> filter_calls() {
   const Filter filter{seccomp_init(SCMP_ACT_ERRNO(EPERM))};
   if (!filter) return fail(Code::unsupported, "seccomp: no filter");
-  int done = 0;
+  // Calls of another architecture (int 0x80) end the process; alone, their thread would be missed by the others.
+  int done = seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+  done |= seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1);
   const auto allow = [&](int call) { done |= seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 0); };
   for (const int call : kAllowed) allow(call);
   if (kSanitized) {
@@ -99,6 +105,8 @@ Result<void> filter_calls() {
   allow_if(SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD});
   done |= seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
   allow_if(SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_NAME, 0});
+  // abort() signals itself; the daemons beside us run as the same user.
+  allow_if(SCMP_SYS(tgkill), {0, SCMP_CMP_EQ, static_cast<scmp_datum_t>(::getpid()), 0});
   // Memory that can be run is never made.
   allow_if(SCMP_SYS(mmap), {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0});
   allow_if(SCMP_SYS(mprotect), {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0});
@@ -113,7 +121,7 @@ Result<void> enter_jail(const JailLimits& limits) {
   ::mallopt(M_ARENA_MAX, 4);  // each arena reserves 64 MiB of address space
   Result<void> done = limit(RLIMIT_CORE, 0);
   if (done) done = limit(RLIMIT_FSIZE, 0);
-  if (done && limits.cpu_s > 0) done = limit(RLIMIT_CPU, limits.cpu_s);
+  if (done && limits.cpu_s > 0) done = limit(RLIMIT_CPU, limits.cpu_s, limits.cpu_s + kCpuGraceSeconds);
   if (done && !kSanitized) done = limit(RLIMIT_AS, limits.memory_bytes);
   if (done && !kSanitized) done = limit(RLIMIT_NOFILE, 0);  // what is open stays open
   if (!done) return done;

@@ -8,10 +8,12 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <string_view>
 #include <thread>
 #include <utility>
 
 #include "core/json.h"
+#include "transcode/sandbox/child_main.h"
 #include "transcode/sandbox/child_process.h"
 #include "transcode/sandbox/protocol.h"
 
@@ -22,11 +24,15 @@ constexpr int kPollMilliseconds = 200;
 /// A child that has said all ends within milliseconds.
 constexpr int kEndPolls = 50;
 constexpr std::size_t kChildLogBytesMax = 8 * 1024;
+constexpr std::string_view kKilled = "signal 9";
+constexpr std::string_view kOverTime = "signal 24";  // SIGXCPU
+constexpr std::string_view kNoMemorySentence = "The video needs more memory to process than is accepted here.";
+constexpr std::string_view kOverTimeSentence = "The video takes longer to process than is accepted here.";
 
 class Conversation {
  public:
-  Conversation(ChildProcess& child, MediaSink& sink, const std::atomic<bool>& cancelled)
-      : child_(child), sink_(sink), cancelled_(cancelled) {}
+  Conversation(ChildProcess& child, const VodChildOptions& options, MediaSink& sink, const std::atomic<bool>& cancelled)
+      : child_(child), options_(options), sink_(sink), cancelled_(cancelled) {}
 
   /// Until the child's output ends.
   std::expected<VodSummary, WorkFailure> run();
@@ -38,6 +44,7 @@ class Conversation {
   std::expected<VodSummary, WorkFailure> ended(bool silent);
 
   ChildProcess& child_;
+  const VodChildOptions& options_;
   MediaSink& sink_;
   const std::atomic<bool>& cancelled_;
   MessageReader reader_;
@@ -126,7 +133,7 @@ std::expected<VodSummary, WorkFailure> Conversation::run() {
       child_.kill();
       return std::unexpected{WorkFailure{.refusal = {}, .reason = "cancelled", .cancelled = true, .ours = true}};
     }
-    if (std::chrono::steady_clock::now() - heard > std::chrono::seconds{kSilenceSecondsMax}) {
+    if (std::chrono::steady_clock::now() - heard > options_.silence_max) {
       child_.kill();
       return ended(true);
     }
@@ -157,15 +164,15 @@ std::expected<VodSummary, WorkFailure> Conversation::ended(bool silent) {
   if (refusal_) return std::unexpected{WorkFailure{.refusal = std::move(refusal_), .reason = how}};
   if (summary_ && how == "exit 0" && reader_.pending() == 0) return *summary_;
   WorkFailure failure{.refusal = {}, .reason = "the media child ended: " + how + " " + log_};
-  // Killed by its limits or by damage that a decoder could not stand: the file's fault. Anything else is ours.
-  const bool by_signal = how.starts_with("signal");
-  if (by_signal) {
-    const bool over_time = how == "signal 24";  // SIGXCPU
-    failure.refusal = refuse(over_time ? RefusalKind::limits : RefusalKind::corrupt, failure.reason);
-  }
-  // The kernel's memory killer and an operator's hand look like SIGKILL.
-  failure.ours = !by_signal || how == "signal 9" || silent;
-  if (failure.ours) failure.refusal.reset();
+  // Killed by its limits or by damage that a decoder could not stand: the file's fault. Anything else is ours: the
+  // kernel's memory killer and an operator's hand look like SIGKILL.
+  const bool no_memory = how == "exit " + std::to_string(kExitOutOfMemory);
+  failure.ours = (!how.starts_with("signal") && !no_memory) || how == kKilled || silent;
+  if (failure.ours) return std::unexpected{std::move(failure)};
+  failure.crashed = !no_memory && how != kOverTime;
+  failure.refusal =
+      failure.crashed ? refuse(RefusalKind::corrupt, failure.reason)
+                      : refuse(RefusalKind::limits, no_memory ? kNoMemorySentence : kOverTimeSentence, failure.reason);
   return std::unexpected{std::move(failure)};
 }
 
@@ -190,7 +197,7 @@ std::expected<VodSummary, WorkFailure> run_vod_child(int input, std::uint64_t in
     return broken(asked.error());
   }
   child->to_child.reset();
-  return Conversation{*child, sink, cancelled}.run();
+  return Conversation{*child, options, sink, cancelled}.run();
 }
 
 }  // namespace ribalta::transcode

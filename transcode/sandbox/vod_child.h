@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <expected>
 #include <filesystem>
@@ -15,9 +16,13 @@
 
 namespace ribalta::transcode {
 
+/// A child that says nothing for so long hangs: it tells progress every few seconds, and measures loudness before.
+inline constexpr int kSilenceSecondsMax = 1200;
+
 struct VodChildOptions {
   std::filesystem::path program;  ///< empty: ourselves
   int niceness = 10;              ///< a live goes first
+  std::chrono::milliseconds silence_max = std::chrono::seconds{kSilenceSecondsMax};
   JailSettings jail;
   VodSettings settings;
 };
@@ -27,11 +32,9 @@ struct WorkFailure {
   std::optional<Refusal> refusal;  ///< the file's own fault, as the child found it
   std::string reason;              ///< otherwise: what happened, for the log
   bool cancelled = false;
-  bool ours = false;  ///< the sink, the disk or the system failed: another attempt may go well
+  bool ours = false;     ///< the sink, the disk or the system failed: another attempt may go well
+  bool crashed = false;  ///< the child was killed by a signal: the file's fault, or bad luck
 };
-
-/// A child that says nothing for so long hangs: it tells progress every few seconds, and measures loudness before.
-inline constexpr int kSilenceSecondsMax = 1200;
 
 /// Blocking. Calls `sink` from this thread with what the child sent, bounded and in order, but not yet looked into: the
 /// sink checks what the bytes are. Ends early when `cancelled` becomes true.

@@ -60,8 +60,7 @@ Outcome explain(const WorkFailure& failure, const Job& job) {
                                        {"detail", failure.refusal ? failure.refusal->detail : std::string{}}});
   if (!failure.refusal) return failed("worker", kOursSentence, true);
   // A crash may have been bad luck: it is tried once more before the file is blamed.
-  const bool crashed = failure.reason.starts_with("the media child ended");
-  return failed(to_string(failure.refusal->kind), failure.refusal->sentence, crashed && job.attempt <= 1);
+  return failed(to_string(failure.refusal->kind), failure.refusal->sentence, failure.crashed && job.attempt <= 1);
 }
 
 /// Everything that blocks; on a thread of its own.

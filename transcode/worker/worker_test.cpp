@@ -1,6 +1,7 @@
 #include "transcode/worker/worker.h"
 
 #include <doctest/doctest.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <fstream>
@@ -10,6 +11,7 @@
 #include "core/json.h"
 #include "core/media/cmaf_reader.h"
 #include "core/media/codec_config.h"
+#include "transcode/testing/children.h"
 #include "transcode/testing/fakes.h"
 #include "transcode/testing/media_files.h"
 #include "transcode/worker/vod_store.h"
@@ -33,8 +35,9 @@ TranscodeConfig quick() {
   return config;
 }
 
-std::string vod_job() {
-  return R"({"job":")" + kJob + R"(","kind":"vod","epoch":3,"attempt":1,"video":")" + kVideo +
+std::string vod_job(int attempt = 1) {
+  return R"({"job":")" + kJob + R"(","kind":"vod","epoch":3,"attempt":)" + std::to_string(attempt) + R"(,"video":")" +
+         kVideo +
          R"(","version":"7","input":"uploads/u","limits":{"duration_ms_max":60000,"bytes_max":100000000,"side_max":4096,"fps_max":240}})";
 }
 
@@ -207,6 +210,32 @@ TEST_CASE("vod job: a lost lease ends the work and publishes nothing") {
   farm.await_call("heartbeat");
   farm.await_over("vod");
   CHECK(farm.store().list("vod/" + kVideo + "/").value().empty());
+}
+
+TEST_CASE("vod job: a child killed in the middle leaves nothing in the store, and the job's end has a reason") {
+  const auto clip = generate("minutes.mp4", "-f lavfi -i testsrc2=s=640x360:r=30:d=120 -c:v libx264 -preset ultrafast");
+  if (!clip) return;
+  struct Case {
+    int signal;
+    int attempt;
+    const char* kind;
+    bool retry;
+  };
+  for (const Case& each :
+       {Case{SIGKILL, 1, "worker", true}, Case{SIGKILL, 2, "worker", true}, Case{SIGSYS, 1, "corrupt", true},
+        Case{SIGSYS, 2, "corrupt", false}, Case{SIGXCPU, 1, "limits", false}}) {
+    CAPTURE(each.signal);
+    CAPTURE(each.attempt);
+    Farm farm{quick()};
+    REQUIRE(store_upload(farm, *clip));
+    farm.queue("vod", vod_job(each.attempt));
+    ::kill(await_media_child(std::chrono::milliseconds{200}), each.signal);
+    const JobCall call = farm.await_call("fail");
+    CHECK(call.body.find(R"("kind":")" + std::string{each.kind} + "\"") != std::string::npos);
+    CHECK(call.body.find(each.retry ? R"("retry":true)" : R"("retry":false)") != std::string::npos);
+    CHECK(call.body.find(R"("reason":"")") == std::string::npos);
+    CHECK(farm.store().list("vod/").value().empty());
+  }
 }
 
 TEST_CASE("vod job: an upload that is not there is tried again later") {
