@@ -57,14 +57,17 @@ Task<void> tell_refusals(Refusals& refusals) {
 /// Some time after connections have ended, what they left free among what is in use goes back to the system: glibc
 /// keeps it otherwise, and an evening's peak would stay for good. Twice, since publishers write for up to kFinishMax
 /// more.
-Task<void> give_memory_back(const Door& door) {
+Task<void> give_memory_back(const Door& door, Counter& trims) {
   std::uint64_t seen = 0;
   bool again = false;
   while (true) {
     co_await sleep_for(kFinishMax);
     const std::uint64_t ended = door.connections_ended();
     const bool more = ended != std::exchange(seen, ended);
-    if (more || again) co_await run_blocking<Lane::background>([] { malloc_trim(0); });
+    if (more || again) {
+      co_await run_blocking<Lane::background>([] { malloc_trim(0); });
+      trims.add();
+    }
     again = more;
   }
 }
@@ -129,7 +132,10 @@ Result<void> start(Ingest& ingest, Node& node, http::Router& router) {
   ingest.door = std::move(*door);
   check_descriptors(ingest.config);
   spawn_essential(node.loops->loop(0), "tell refusals", [&ingest] { return tell_refusals(ingest.refusals); });
-  spawn_lasting(node.loops->loop(0), "give memory back", [&ingest] { return give_memory_back(*ingest.door); });
+  Counter& trims =
+      node.metrics.counter("ribalta_ingest_memory_trims_total", "Times that free memory went back to the system");
+  spawn_lasting(node.loops->loop(0), "give memory back",
+                [&ingest, &trims] { return give_memory_back(*ingest.door, trims); });
   log_info("ready for publishers",
            {{"rtmp_port", ingest.door->rtmp_port()}, {"rtmps_port", ingest.door->rtmps_port()}});
   return {};
