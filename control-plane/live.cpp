@@ -47,8 +47,11 @@ Result<Outcome<PublishAnswer>> resume_stream(sql::Session& session, const Stream
       .stream = stream.id, .epoch = epoch, .user = stream.user, .resumed = true, .start_unix_ms = stream.started}};
 }
 
-/// The source as a rung. Its cap is what was measured and half as much again: nobody holds the camera to a bitrate.
+/// The source as a rung. Its cap is what was measured and half as much again: nobody holds the camera to a bitrate. A
+/// live often begins with a picture that stands still, so what the encoder says that it aims for counts where it is
+/// more.
 media::LadderVideo source_rung(const SourceVideo& video) {
+  const std::int64_t expected = std::max(video.bitrate, video.bitrate_announced.value_or(0));
   return {.track = "src-v",
           .passthrough = true,
           .width = video.width,
@@ -56,17 +59,18 @@ media::LadderVideo source_rung(const SourceVideo& video) {
           .fps = video.fps,
           .codecs = video.codecs,
           .bitrate = video.bitrate,
-          .bandwidth = video.bitrate + video.bitrate / 2};
+          .bandwidth = expected + expected / 2};
 }
 
 media::LadderAudio source_audio(const SourceAudio& audio) {
+  const std::int64_t expected = std::max(audio.bitrate, audio.bitrate_announced.value_or(0));
   return {.track = "src-a",
           .passthrough = true,
           .codecs = audio.codecs,
           .sample_rate = audio.sample_rate,
           .channels = audio.channels,
           .bitrate = audio.bitrate,
-          .bandwidth = audio.bitrate + audio.bitrate / 4};
+          .bandwidth = expected + expected / 4};
 }
 
 bool has_encoded_rung(const media::LadderPlan& plan) {

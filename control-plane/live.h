@@ -53,20 +53,23 @@ struct SourceVideo {
   std::int64_t height = 0;
   double fps = 0;
   std::int64_t bitrate = 0;
+  std::optional<std::int64_t> bitrate_announced;  ///< what the encoder says that it aims for: a stranger's word
   std::optional<std::int64_t> keyframe_interval_ms;
   bool passthrough = false;
   std::string passthrough_reason;
 };
 BOOST_DESCRIBE_STRUCT(SourceVideo, (),
-                      (codecs, width, height, fps, bitrate, keyframe_interval_ms, passthrough, passthrough_reason))
+                      (codecs, width, height, fps, bitrate, bitrate_announced, keyframe_interval_ms, passthrough,
+                       passthrough_reason))
 
 struct SourceAudio {
   std::string codecs;
   std::int64_t sample_rate = 0;
   std::int64_t channels = 0;
   std::int64_t bitrate = 0;
+  std::optional<std::int64_t> bitrate_announced;
 };
-BOOST_DESCRIBE_STRUCT(SourceAudio, (), (codecs, sample_rate, channels, bitrate))
+BOOST_DESCRIBE_STRUCT(SourceAudio, (), (codecs, sample_rate, channels, bitrate, bitrate_announced))
 
 struct SourceReport {
   std::int64_t epoch = 0;

@@ -176,6 +176,19 @@ TEST_CASE("source: the plan is made once, queues one job, and a lost publisher c
   });
 }
 
+TEST_CASE("plan: a source that began quietly has the cap of what its encoder announced, never a lower one") {
+  const auto bandwidths = [](std::optional<std::int64_t> video, std::optional<std::int64_t> audio) {
+    SourceReport report = source_720();
+    report.video->bitrate_announced = video;
+    report.audio->bitrate_announced = audio;
+    const auto plan = must(make_plan(StreamId::random(), report, {}));
+    return std::pair{plan.video.at(0).bandwidth, plan.audio.at(0).bandwidth};
+  };
+  CHECK(bandwidths({}, {}) == std::pair<std::int64_t, std::int64_t>{3'750'000, 160'000});
+  CHECK(bandwidths(2'000'000, 64'000) == std::pair<std::int64_t, std::int64_t>{3'750'000, 160'000});
+  CHECK(bandwidths(6'000'000, 320'000) == std::pair<std::int64_t, std::int64_t>{9'000'000, 400'000});
+}
+
 TEST_CASE("plan: without a farm the source stands alone, also one that is no rung") {
   const StreamId stream = StreamId::random();
   LiveFarm none;

@@ -165,6 +165,10 @@ Task<Result<void>> Connection::handle(rtmp::Event event) {
     session_.end_publish("NetStream.Publish.Denied", taken.error().message);
     co_return taken;
   }
+  if (const auto* announced = std::get_if<rtmp::Announced>(&event)) {
+    publisher_->on_announced(*announced);
+    co_return Result<void>{};
+  }
   log_info("publisher ended the stream", {{"stream", publisher_->grant().stream.view()}});
   stop_publisher();
   deadlines_.on_unpublish(std::chrono::steady_clock::now());

@@ -13,6 +13,14 @@ Message command_message(std::uint32_t stream, std::initializer_list<amf0::Value>
 
 Message control_message(MessageType type, ByteWriter payload) { return {.type = type, .payload = payload.take()}; }
 
+std::optional<std::int64_t> bits_a_second(const amf0::Value& properties, std::string_view name) {
+  const amf0::Value* kilobits = properties.find(name);
+  if (kilobits == nullptr || kilobits->kind != amf0::Value::Kind::number) return std::nullopt;
+  // Not a number compares as false.
+  if (!(kilobits->number >= 1 && kilobits->number <= static_cast<double>(kAnnouncedMax) / 1000)) return std::nullopt;
+  return static_cast<std::int64_t>(kilobits->number * 1000);
+}
+
 bool is_visible(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7F' && c != '"' && c != '\\'; });
 }
@@ -22,6 +30,18 @@ bool is_visible(std::string_view text) {
 std::string_view Command::text_argument(std::size_t index) const {
   if (index >= arguments.size() || arguments[index].kind != amf0::Value::Kind::text) return {};
   return arguments[index].text;
+}
+
+std::optional<Announced> parse_metadata(ByteSpan payload) {
+  amf0::Reader reader{payload};
+  Result<amf0::Value> value = reader.next();
+  if (value && value->kind == amf0::Value::Kind::text && value->text == "@setDataFrame") value = reader.next();
+  if (!value || value->kind != amf0::Value::Kind::text || value->text != "onMetaData") return std::nullopt;
+  const Result<amf0::Value> properties = reader.next();
+  if (!properties) return std::nullopt;
+  const Announced announced{bits_a_second(*properties, "videodatarate"), bits_a_second(*properties, "audiodatarate")};
+  if (!announced.video && !announced.audio) return std::nullopt;
+  return announced;
 }
 
 Result<Command> parse_command(const Message& message) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,17 @@ struct Command {
 /// Reads a message of type 20 or 17 (AMF3's envelope: a zero byte, then AMF0).
 /// @error malformed: no name, or AMF0 that is broken before the arguments that we need; limit; unsupported: real AMF3.
 Result<Command> parse_command(const Message& message);
+
+/// What onMetaData says of the bitrates, in bits a second; nothing where it says none, or one that cannot be.
+struct Announced {
+  std::optional<std::int64_t> video;
+  std::optional<std::int64_t> audio;
+};
+
+/// Reads a message of type 18: `onMetaData`, with `@setDataFrame` before it or without, and videodatarate and
+/// audiodatarate in it (kbit/s; Adobe Flash Video File Format 10.1, Annex E.5).
+/// @return nothing where it is something else, is broken, or says no bitrate that may be (up to kAnnouncedMax).
+std::optional<Announced> parse_metadata(ByteSpan payload);
 
 /// What a publisher asked for, cleaned: no query string, no slash, no character that could hurt a log or a path.
 struct StreamName {

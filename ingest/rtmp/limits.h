@@ -44,6 +44,9 @@ inline constexpr std::uint32_t kMessageStreamsMax = 8;
 /// Tags in one aggregate message: 1 s of 60 fps video with audio.
 inline constexpr std::size_t kAggregateTagsMax = 128;
 
+/// The highest bitrate that metadata may claim, in bits a second: what kMediaMessageBytesMax is made for.
+inline constexpr std::int64_t kAnnouncedMax = 100'000'000;
+
 /// How far a publisher's clock may run, in milliseconds: 8 900 years. Only deltas of weeks in every message get there,
 /// and beyond lies the end of 64 bits.
 inline constexpr std::int64_t kTimeMsMax = std::int64_t{1} << 48;

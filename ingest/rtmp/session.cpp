@@ -79,8 +79,9 @@ Session::Happened Session::on_message(Message message) {
       // What the client wants acknowledged (§5.4.4); 0 would never end.
       if (message.payload.size() == 4) window_bytes_ = std::max<std::uint32_t>(1, read_be32(message.payload));
       return std::nullopt;
-    // Metadata is not looked at: widths of 0 and 1000 frames a second are common. What matters is measured. Shared
-    // objects and types that nobody knows are passed over too (§7.1).
+    case MessageType::data:
+      return on_data(message);
+    // Shared objects and types that nobody knows are passed over (§7.1).
     default:
       return std::nullopt;
   }
@@ -90,6 +91,15 @@ Session::Happened Session::on_media(Message message) {
   if (state_ != State::publishing) return std::nullopt;
   const auto kind = message.type == MessageType::audio ? MediaMessage::Kind::audio : MediaMessage::Kind::video;
   return MediaMessage{kind, message.time_ms, std::move(message.payload)};
+}
+
+/// Of metadata only the bitrates are looked at: widths of 0 and 1000 frames a second are common, and what matters is
+/// measured. No encoder sends any that is worth an end of its stream, so what is broken is passed over.
+Session::Happened Session::on_data(const Message& message) const {
+  if (state_ != State::publishing) return std::nullopt;
+  const std::optional<Announced> announced = parse_metadata(message.payload);
+  if (!announced) return std::nullopt;
+  return *announced;
 }
 
 /// An aggregate message (§7.1.6): FLV tags one after the other, each with a back pointer that is often wrong. The first

@@ -30,7 +30,7 @@ struct MediaMessage {
 };
 /// The publisher said that it is over (FCUnpublish, closeStream, deleteStream). It may publish again.
 struct PublishEnded {};
-using Event = std::variant<PublishRequest, MediaMessage, PublishEnded>;
+using Event = std::variant<PublishRequest, MediaMessage, Announced, PublishEnded>;
 
 class Session {
  public:
@@ -59,6 +59,7 @@ class Session {
 
   Happened on_message(Message message);
   Happened on_media(Message message);
+  Happened on_data(const Message& message) const;
   Result<void> split_aggregate(const Message& message);
   void on_user_control(const Message& message);
   Happened on_command(const Command& command);

@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <limits>
 
 #include "ingest/rtmp/flv.h"
 #include "ingest/rtmp/testing/publisher.h"
@@ -335,4 +336,39 @@ TEST_CASE(
     CHECK_MESSAGE(audio_headers == 1, name);
     CHECK_MESSAGE(key_frames >= 1, name);
   }
+}
+
+TEST_CASE("metadata: bitrates are announced while publishing, in whatever envelope; those that cannot be are none") {
+  const auto object = [](double video, double audio) {
+    return Value::object({{"width", Value::of(0.0)},
+                          {"videodatarate", Value::of(video)},
+                          {"audiodatarate", Value::of(audio)},
+                          {"encoder", Value::of("obs")}});
+  };
+  Conversation talk;
+  talk.connect();
+  CHECK(nothing(talk.say(talk.publisher.metadata({Value::of("onMetaData"), object(2500, 160)}))));
+  const auto asked = talk.say(talk.publisher.publish("key"));
+  REQUIRE((asked.has_value() && asked->has_value()));
+  talk.session.accept_publish();
+  const auto told = [&talk](const std::vector<Value>& values) {
+    const auto said = talk.say(talk.publisher.metadata(values));
+    REQUIRE(said.has_value());
+    const auto* announced = *said ? std::get_if<Announced>(&**said) : nullptr;
+    return announced == nullptr ? std::pair<std::int64_t, std::int64_t>{-1, -1}
+                                : std::pair{announced->video.value_or(0), announced->audio.value_or(0)};
+  };
+  using Pair = std::pair<std::int64_t, std::int64_t>;
+  CHECK(told({Value::of("@setDataFrame"), Value::of("onMetaData"), object(2500, 160)}) == Pair{2'500'000, 160'000});
+  CHECK(told({Value::of("onMetaData"), object(1, 100'000)}) == Pair{1'000, 100'000'000});
+  CHECK(told({Value::of("onMetaData"), object(0, 100'001)}) == Pair{-1, -1});
+  for (const double never :
+       {-1.0, 0.9, 1e300, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    CHECK(told({Value::of("onMetaData"), object(never, 160)}) == Pair{0, 160'000});
+  }
+  CHECK(told({Value::of("onMetaData"), Value::object({{"videodatarate", Value::of("2500")}})}) == Pair{-1, -1});
+  CHECK(told({Value::of("onMetaData")}) == Pair{-1, -1});
+  CHECK(told({Value::of("@setDataFrame")}) == Pair{-1, -1});
+  CHECK(told({Value::of("onCuePoint"), object(2500, 160)}) == Pair{-1, -1});
+  CHECK(told({}) == Pair{-1, -1});
 }

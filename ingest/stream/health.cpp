@@ -69,6 +69,11 @@ void Meter::on_audio(std::size_t bytes, std::int64_t time_ms, std::int64_t arriv
   forget(arrival_ms);
 }
 
+void Meter::announce(std::optional<std::int64_t> video, std::optional<std::int64_t> audio) {
+  if (video) video_announced_ = video;
+  if (audio) audio_announced_ = audio;
+}
+
 void Meter::warn(std::string sentence) {
   if (warnings_.size() < kWarningsMax && std::ranges::find(warnings_, sentence) == warnings_.end()) {
     warnings_.push_back(std::move(sentence));
@@ -142,14 +147,15 @@ SourceReport Meter::report(const media::TrackConfig* video, const media::TrackCo
     out.height = video->height;
     out.fps = fps();
     out.bitrate = bitrate(true, false);
+    out.bitrate_announced = video_announced_;
     if (!key_intervals_ms_.empty()) out.keyframe_interval_ms = key_intervals_ms_.back();
     out.passthrough_reason = passthrough_reason(*video);
     out.passthrough = out.passthrough_reason.empty();
   }
   if (audio != nullptr && audio_arrival_ms_) {
     const Result<std::string> codecs = media::codec_string(*audio);
-    report.audio =
-        AudioReport{codecs ? *codecs : "mp4a.40.2", audio->sample_rate, audio->channels, bitrate(false, true)};
+    report.audio = AudioReport{codecs ? *codecs : "mp4a.40.2", audio->sample_rate, audio->channels,
+                               bitrate(false, true), audio_announced_};
   }
   return report;
 }

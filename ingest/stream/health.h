@@ -1,5 +1,6 @@
 // What is measured of a source: the pass-through verdict, the source report and the warnings that a streamer reads.
-// Pure: frames and clocks are passed in. Nothing here believes metadata.
+// Pure: frames and clocks are passed in. Nothing here believes metadata; what it says of bitrates is passed on beside
+// what was measured.
 #pragma once
 
 #include <boost/describe/class.hpp>
@@ -22,19 +23,22 @@ struct VideoReport {
   std::int64_t height = 0;
   double fps = 0;
   std::int64_t bitrate = 0;
+  std::optional<std::int64_t> bitrate_announced;  ///< what the encoder says that it aims for
   std::optional<std::int64_t> keyframe_interval_ms;
   bool passthrough = false;
   std::string passthrough_reason;
 };
 BOOST_DESCRIBE_STRUCT(VideoReport, (),
-                      (codecs, width, height, fps, bitrate, keyframe_interval_ms, passthrough, passthrough_reason))
+                      (codecs, width, height, fps, bitrate, bitrate_announced, keyframe_interval_ms, passthrough,
+                       passthrough_reason))
 struct AudioReport {
   std::string codecs;
   std::int64_t sample_rate = 0;
   std::int64_t channels = 0;
   std::int64_t bitrate = 0;
+  std::optional<std::int64_t> bitrate_announced;
 };
-BOOST_DESCRIBE_STRUCT(AudioReport, (), (codecs, sample_rate, channels, bitrate))
+BOOST_DESCRIBE_STRUCT(AudioReport, (), (codecs, sample_rate, channels, bitrate, bitrate_announced))
 struct SourceReport {
   std::int64_t epoch = 0;
   std::optional<VideoReport> video;
@@ -65,6 +69,8 @@ class Meter {
  public:
   void on_video(const VideoSource::Seen& seen, std::int64_t arrival_ms);
   void on_audio(std::size_t bytes, std::int64_t time_ms, std::int64_t arrival_ms);
+  /// What metadata says of the bitrates; what it does not say stays as it was.
+  void announce(std::optional<std::int64_t> video, std::optional<std::int64_t> audio);
   /// A sentence that stays until the publish ends (an audio codec that is not taken, …). At most 8 are kept.
   void warn(std::string sentence);
 
@@ -96,6 +102,8 @@ class Meter {
   /// Smallest of arrival minus media time so far: what "in time" is on this line.
   std::optional<std::int64_t> delay_min_ms_;
   std::int64_t delay_ms_ = 0;
+  std::optional<std::int64_t> video_announced_;
+  std::optional<std::int64_t> audio_announced_;
   std::vector<std::string> warnings_;
 };
 

@@ -61,6 +61,19 @@ TEST_CASE("verdict: regular closed GOPs of two seconds pass through") {
   CHECK_FALSE(report.audio.has_value());
 }
 
+TEST_CASE(
+    "report: what metadata says of bitrates stands beside what was measured, and its silence takes nothing back") {
+  const media::TrackConfig config = video_config();
+  Meter meter;
+  meter.announce(2'500'000, {});
+  meter.announce({}, 160'000);
+  feed(meter, 61, 60);
+  const SourceReport report = meter.report(&config, &config);
+  CHECK(report.video->bitrate < 250'000);
+  CHECK(report.video->bitrate_announced == 2'500'000);
+  CHECK(report.audio->bitrate_announced == 160'000);
+}
+
 TEST_CASE("verdict: key frames that are far apart, missing, irregular or open are no rung, each with its reason") {
   const media::TrackConfig config = video_config();
   const auto reason = [&](const Meter& meter) {

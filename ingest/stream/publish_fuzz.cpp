@@ -62,6 +62,11 @@ struct Talk {
         session.end_publish("NetStream.Publish.Denied", taken.error().message);
         over = true;
       }
+    } else if (const auto* announced = std::get_if<rtmp::Announced>(&event)) {
+      must(session.publishing());
+      must(announced->video || announced->audio);
+      events.emplace_back(1, announced->video.value_or(0) + announced->audio.value_or(0));
+      source.on_announced(*announced);
     } else {
       events.emplace_back(1, 0);
     }

@@ -46,6 +46,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   Task<void> start();
   /// @error unsupported: a video codec that is not taken, in words for the streamer.
   Result<void> on_media(const rtmp::MediaMessage& message);
+  void on_announced(const rtmp::Announced& announced) { source_->on_announced(announced); }
   /// No more media: what waits is written, the control plane hears of it. Returns at once.
   void stop();
   /// Waits until the control plane has heard that this publish is over, or gave up telling it: only then may the key be

@@ -30,6 +30,7 @@ class Source {
   /// @return why a header was not taken, the first time for each side.
   /// @error unsupported: a video codec that is not taken, in words for the streamer: the publish ends.
   Result<std::optional<Error>> on_media(const rtmp::MediaMessage& message, std::int64_t arrival_ms, WallTime arrival);
+  void on_announced(const rtmp::Announced& announced) { meter_.announce(announced.video, announced.audio); }
   /// Nothing more comes: what waits is written.
   void flush();
 

@@ -42,6 +42,13 @@ class Publisher {
     writer_.write({type, 1, time_ms, std::move(payload)}, type == MessageType::audio ? 4 : 6, out);
     return out;
   }
+  Bytes metadata(const std::vector<amf0::Value>& values) {
+    ByteWriter payload;
+    for (const amf0::Value& value : values) amf0::write(value, payload);
+    Bytes out;
+    writer_.write({MessageType::data, 1, 0, payload.take()}, 4, out);
+    return out;
+  }
   Bytes control(MessageType type, Bytes payload) {
     Bytes out;
     writer_.write({type, 0, 0, std::move(payload)}, kControlChunkStream, out);
