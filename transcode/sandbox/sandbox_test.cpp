@@ -219,6 +219,8 @@ TEST_CASE("sandbox: work that needs more memory than it may have is refused as t
     const auto ended = run(*file, sink, little);
     if (ended) {
       ++done;
+      CHECK(ended->frames == 30);  // nothing was lost on the way
+      CHECK(ended->decode_errors == 0);
       continue;
     }
     ++refused;
@@ -226,6 +228,7 @@ TEST_CASE("sandbox: work that needs more memory than it may have is refused as t
     REQUIRE(ended.error().refusal.has_value());
     CAPTURE(ended.error().refusal->detail);
     CHECK(ended.error().refusal->kind == RefusalKind::limits);
+    CHECK_FALSE(ended.error().crashed);
   }
   CHECK(done > 0);
   if (refused == 0) MESSAGE("sanitizers need terabytes of address space: the limit was not set");
