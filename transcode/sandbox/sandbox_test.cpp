@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "transcode/sandbox/child_process.h"
 #include "transcode/sandbox/protocol.h"
@@ -48,6 +49,23 @@ Ended run(const std::filesystem::path& file, MediaSink& sink, const VodChildOpti
 std::optional<std::filesystem::path> long_clip() {
   return generate("minutes.mp4", "-f lavfi -i testsrc2=s=640x360:r=30:d=120 -c:v libx264 -preset ultrafast");
 }
+
+/// Tells when the first piece of a track has come: the child is in the middle of its work.
+class TellingSink final : public KeepingSink {
+ public:
+  Result<void> chunk(std::size_t track, Bytes bytes) override {
+    begun_.test_and_set();
+    begun_.notify_all();
+    return KeepingSink::chunk(track, std::move(bytes));
+  }
+  pid_t child_at_work() {
+    begun_.wait(false);
+    return await_media_child(std::chrono::milliseconds{0});
+  }
+
+ private:
+  std::atomic_flag begun_;
+};
 
 /// What a child is that a stranger's bytes have taken over: it says `bytes` (printf's), and then does what `then` says.
 Ended run_rogue(const std::string& bytes, const std::string& then, MediaSink& sink) {
@@ -142,9 +160,9 @@ TEST_CASE("sandbox: the child at work, seen from outside: in jail, with four des
   const auto file = long_clip();
   if (!file) return;
   std::atomic<bool> cancelled{false};
-  KeepingSink sink;
+  TellingSink sink;
   std::jthread work{[&] { CHECK_FALSE(run(*file, sink, options(), cancelled).has_value()); }};
-  const pid_t child = await_media_child(std::chrono::milliseconds{100});
+  const pid_t child = sink.child_at_work();
   CHECK(status_of(child, "Seccomp") == "2");  // a filter
   CHECK(status_of(child, "NoNewPrivs") == "1");
   const std::string process = "/proc/" + std::to_string(child);
@@ -177,10 +195,10 @@ TEST_CASE("sandbox: a child killed in the middle is nobody's success: whose faul
        {Case{SIGKILL, true, {}, false}, Case{SIGSYS, false, RefusalKind::corrupt, true},
         Case{SIGSEGV, false, RefusalKind::corrupt, true}, Case{SIGXCPU, false, RefusalKind::limits, false}}) {
     CAPTURE(each.signal);
-    KeepingSink sink;
+    TellingSink sink;
     std::optional<Ended> ended;
     std::jthread work{[&] { ended = run(*file, sink); }};
-    ::kill(await_media_child(std::chrono::milliseconds{100}), each.signal);
+    ::kill(sink.child_at_work(), each.signal);
     work.join();
     REQUIRE(ended.has_value());
     REQUIRE_FALSE(ended->has_value());
