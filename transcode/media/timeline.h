@@ -12,9 +12,9 @@ namespace ribalta::transcode {
 /// A picture held longer is shown again: segments would otherwise last as long as a slide.
 inline constexpr std::int64_t kHoldTicksMax = 90'000;
 inline constexpr std::int64_t kRepeatTicks = 45'000;
-/// A picture that is shown longer past a cut is cut there and shown again, as the next segment's key picture: two
-/// frames at 24 a second. The strict checker wants sound to begin at most 100 ms from its picture.
-inline constexpr std::int64_t kPastCutTicksMax = 7'500;
+/// A picture that is shown longer past a cut is cut there and shown again, as the next segment's key picture: sound and
+/// picture of a segment begin at most 100 ms apart (`ribalta check`: audio-alignment).
+inline constexpr std::int64_t kPastCutTicksMax = 9'000;
 /// Clocks of formats that restart (MPEG-TS): forward they jump by more than any real gap, and back nothing goes so far.
 inline constexpr std::int64_t kJumpTicksMin = 10 * 90'000;
 inline constexpr std::int64_t kJumpBackTicksMin = 90'000;

@@ -54,9 +54,13 @@ std::optional<std::filesystem::path> long_clip() {
 class TellingSink final : public KeepingSink {
  public:
   Result<void> chunk(std::size_t track, Bytes bytes) override {
+    tell();
+    return KeepingSink::chunk(track, std::move(bytes));
+  }
+  /// Also when it has ended without any.
+  void tell() {
     begun_.test_and_set();
     begun_.notify_all();
-    return KeepingSink::chunk(track, std::move(bytes));
   }
   pid_t child_at_work() {
     begun_.wait(false);
@@ -161,7 +165,10 @@ TEST_CASE("sandbox: the child at work, seen from outside: in jail, with four des
   if (!file) return;
   std::atomic<bool> cancelled{false};
   TellingSink sink;
-  std::jthread work{[&] { CHECK_FALSE(run(*file, sink, options(), cancelled).has_value()); }};
+  std::jthread work{[&] {
+    CHECK_FALSE(run(*file, sink, options(), cancelled).has_value());
+    sink.tell();
+  }};
   const pid_t child = sink.child_at_work();
   CHECK(status_of(child, "Seccomp") == "2");  // a filter
   CHECK(status_of(child, "NoNewPrivs") == "1");
@@ -197,7 +204,10 @@ TEST_CASE("sandbox: a child killed in the middle is nobody's success: whose faul
     CAPTURE(each.signal);
     TellingSink sink;
     std::optional<Ended> ended;
-    std::jthread work{[&] { ended = run(*file, sink); }};
+    std::jthread work{[&] {
+      ended = run(*file, sink);
+      sink.tell();
+    }};
     ::kill(sink.child_at_work(), each.signal);
     work.join();
     REQUIRE(ended.has_value());
