@@ -8,6 +8,7 @@
 
 #include <condition_variable>
 #include <fstream>
+#include <functional>
 #include <mutex>
 #include <set>
 
@@ -140,8 +141,12 @@ class KeyEvents {
   KeyEvents& operator=(const KeyEvents&) = delete;
   /// Returns once this has happened (false: not within 20 s).
   bool wait_for(const std::string& event) {
+    return wait_until([&] { return events_.contains(event); });
+  }
+  /// Returns once this holds; looked at now and after each event (false: not within 20 s).
+  bool wait_until(const std::function<bool()>& holds) {
     std::unique_lock lock{mutex_};
-    return happened_.wait_for(lock, std::chrono::seconds{20}, [&] { return events_.contains(event); });
+    return happened_.wait_for(lock, std::chrono::seconds{20}, holds);
   }
 
  private:
@@ -210,6 +215,6 @@ TEST_CASE("the edge finds the stream's origin in Redis") {
   CHECK(output_of(ask + "GET " + key) == "unix:" + house.address.unix_path + "\n");
   CHECK(output_of(ask + "TTL " + key) != "-1\n");
   CHECK(house.call("DELETE", "/streams/" + kStream).status == 200);
-  REQUIRE(events.wait_for("del"));
-  CHECK(output_of(ask + "GET " + key) == "\n");
+  REQUIRE(events.wait_until([&] { return output_of(ask + "GET " + key) == "gone\n"; }));
+  CHECK(output_of(ask + "TTL " + key) != "-1\n");
 }

@@ -86,9 +86,15 @@ run_job() {
   return "$rc"
 }
 
+# A signal may come when a job has begun and `job` doesn't have its id yet.
+note_started_job() {
+  if [ -z "$job" ] && [ "${!:-}" != "${supervisor:-}" ] && jobs -pr | grep -qx "${!:-}"; then job=$!; fi
+}
+
 stop_job() {
   trap '' INT TERM HUP
   progress_end
+  note_started_job
   [ -n "$job" ] || return 0
   # Who was started first may end first: the group is gone once the last of it is. Some take longer, some ignore SIGINT.
   local signal tries

@@ -206,6 +206,7 @@ TXT
 }
 
 start_services() {
+  supervisor=starting
   step "Starting"
   mkdir -p "$data/logs/supervisor"
   # A session of its own, so that Ctrl-C reaches only `up`, which then stops the daemons in order; the death signal is for
@@ -217,20 +218,23 @@ start_services() {
 stop_services() {
   trap - EXIT
   trap 'say "Stopping already; daemons get 15 s to end what they do."' INT TERM HUP
-  local running=$job
-  job=''
-  if [ -n "$running" ]; then kill -INT -- "-$running" 2>/dev/null || true; fi
   progress_end
-  [ -n "$supervisor" ] || supervisor=${!:-} # it may just have been started
+  local began=$supervisor
+  if [ "$supervisor" = starting ]; then # a signal came before it, or before its id was kept
+    supervisor=''
+    if jobs -pr | grep -qx "${!:-}"; then supervisor=$!; fi
+  fi
+  note_started_job
+  if [ -n "$job" ]; then kill -INT -- "-$job" 2>/dev/null || true; fi
   if [ -n "$supervisor" ] && kill -0 "$supervisor" 2>/dev/null; then
     say ''
     step "Stopping"
     s6-svscanctl -t "$data/run/services" 2>/dev/null || kill -TERM "$supervisor" 2>/dev/null || true
     while kill -0 "$supervisor" 2>/dev/null; do wait "$supervisor" 2>/dev/null || true; done # a signal ends a wait, too
   fi
-  if [ -n "$running" ]; then wait "$running" 2>/dev/null || true; fi
+  stop_job # what has not heard the signal: it came before the job was all there
   trap - INT TERM HUP
-  if [ -n "$supervisor" ]; then say "Stopped. Everything is in $data; start again with: $up_command"; fi
+  if [ -n "$began" ]; then say "Stopped. Everything is in $data; start again with: $up_command"; fi
 }
 
 wait_until_healthy() {
