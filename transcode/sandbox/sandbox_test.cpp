@@ -200,7 +200,7 @@ TEST_CASE("sandbox: a child killed in the middle is nobody's success: whose faul
   };
   for (const Case& each :
        {Case{SIGKILL, true, {}, false}, Case{SIGSYS, false, RefusalKind::corrupt, true},
-        Case{SIGSEGV, false, RefusalKind::corrupt, true}, Case{SIGXCPU, false, RefusalKind::limits, false}}) {
+        Case{SIGILL, false, RefusalKind::corrupt, true}, Case{SIGXCPU, false, RefusalKind::limits, false}}) {
     CAPTURE(each.signal);
     TellingSink sink;
     std::optional<Ended> ended;
