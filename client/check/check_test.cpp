@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <stop_token>
+#include <thread>
 
 #include "client/check/hls_check.h"
 #include "client/check/live_check.h"
@@ -32,6 +34,20 @@ void replace_byte(std::string& bytes, std::string_view behind, std::size_t offse
   const std::size_t at = bytes.find(behind);
   REQUIRE(at != std::string::npos);
   bytes[at + offset] = value;
+}
+
+std::string second_sound(const std::string& name, const std::string& is_default) {
+  return "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"" + name + "\",DEFAULT=" + is_default +
+         ",AUTOSELECT=YES,CHANNELS=\"2\",URI=\"snd.m3u8\"\n#EXT-X-MEDIA:";
+}
+
+/// The manifest's only Period once more behind it.
+void second_period(Stage& stage, const std::string& id, const std::string& start) {
+  const std::string& manifest = stage.files.at("index.mpd");
+  const std::string head = "<Period id=\"0\" start=\"PT0S\">";
+  const std::size_t body = manifest.find(head) + head.size();
+  const std::string again = manifest.substr(body, manifest.find("</MPD>") - body);
+  stage.change("index.mpd", "</MPD>", "<Period id=\"" + id + "\" start=\"" + start + "\">" + again + "</MPD>");
 }
 
 HlsMedia live(std::int64_t sequence, std::size_t count, std::int64_t discontinuities = 0) {
@@ -82,6 +98,13 @@ TEST_CASE("check: each rule on playlists finds the playlist that breaks it") {
     s.change("hi.m3u8", "#EXTINF:2.000000,\nhi/2",
              "#EXT-X-PROGRAM-DATE-TIME:2026-01-01T01:00:03.000+01:00\n#EXTINF:2.000000,\nhi/2");
   });
+  breaks("playlist-empty", [](Stage& s) {
+    std::string& playlist = s.files.at("hi.m3u8");
+    const std::size_t first = playlist.find("#EXTINF");
+    playlist.erase(first, playlist.find("#EXT-X-ENDLIST") - first);
+  });
+  breaks("rendition-name", [](Stage& s) { s.change("index.m3u8", "#EXT-X-MEDIA:", second_sound("Sound", "NO")); });
+  breaks("rendition-default", [](Stage& s) { s.change("index.m3u8", "#EXT-X-MEDIA:", second_sound("Other", "YES")); });
   breaks("audio-group", [](Stage& s) { s.change("index.m3u8", "AUDIO=\"a\"", "AUDIO=\"b\""); });
   breaks("uri", [](Stage& s) { s.change("hi.m3u8", "hi/2.m4s", "../../etc/passwd"); });
 }
@@ -91,6 +114,7 @@ TEST_CASE("check: each rule on variants finds what its media do not keep") {
   breaks("bandwidth-overstated", [](Stage& s) { s.change("index.m3u8", "INF:BANDWIDTH=", "INF:BANDWIDTH=9"); });
   breaks("average-bandwidth",
          [](Stage& s) { s.change("index.m3u8", "AVERAGE-BANDWIDTH=", "AVERAGE-BANDWIDTH=100,X-WAS="); });
+  breaks("variant-codecs", [](Stage& s) { s.change("index.m3u8", "CODECS=", "X-WAS="); });
   breaks("codecs", [](Stage& s) { s.change("index.m3u8", "avc1.64000d", "avc1.42c01e"); });
   breaks("codecs", [](Stage& s) { s.change("index.m3u8", ",mp4a.40.2", ""); });
   breaks("codecs", [](Stage& s) { s.change("index.m3u8", ",mp4a.40.2", ",mp4a.40.2,ac-3"); });
@@ -112,6 +136,17 @@ TEST_CASE("check: each rule on media finds the segment that breaks it") {
   breaks("segment-starts-with-key", [](Stage& s) { s.files["hi/2.m4s"] = Stage::video_segment(1, 200, false); });
   breaks("sync-sample", [](Stage& s) { replace_byte(s.files["hi/2.m4s"], "mdat", 8, 0x41); });  // the IDR frame is none
   breaks("avc1-parameter-sets", [](Stage& s) { replace_byte(s.files["hi/2.m4s"], "mdat", 8, 0x67); });
+  breaks("chunk", [](Stage& s) { replace_byte(s.files["hi/2.m4s"], "tfhd", 11, 9); });  // another track's ID
+  breaks("sample-duration", [](Stage& s) {
+    std::string& segment = s.files["hi/2.m4s"] = Stage::video_segment(1, 200, true, 0, 0x7778);
+    replace_byte(segment, "\x77\x78", 0, 0);  // its duration in trun: 0
+    replace_byte(segment, std::string_view{"\0\0\0\x78", 4}, 3, 0);
+  });
+  breaks("audio-alignment", [](Stage& s) {
+    for (std::int64_t i = 0; i < 4; ++i) {
+      s.files["snd/" + std::to_string(i + 1) + ".m4s"] = Stage::audio_segment(i, 9'600);  // 200 ms
+    }
+  });
   breaks("nal-units", [](Stage& s) { replace_byte(s.files["hi/2.m4s"], "mdat", 4, 0x7F); });
 }
 
@@ -123,6 +158,10 @@ TEST_CASE("check: each rule on manifests finds the manifest that breaks it, and 
   breaks("segment-duration-max", [](Stage& s) { s.change("index.mpd", "PT2.1S", "PT1S"); });
   breaks("representation-id", [](Stage& s) { s.change("index.mpd", "id=\"lo\"", "id=\"hi\""); });
   breaks("segment-alignment", [](Stage& s) { s.change("index.mpd", "startWithSAP=\"1\"", ""); });
+  breaks("mime-type", [](Stage& s) { s.change("index.mpd", "video/mp4", "video/mp2t"); });
+  breaks("sample-rate", [](Stage& s) { s.change("index.mpd", "audioSamplingRate=\"48000\"", ""); });
+  breaks("period-id", [](Stage& s) { second_period(s, "0", "PT8S"); });
+  breaks("period-start", [](Stage& s) { second_period(s, "1", "PT0S"); });
   breaks("timeline", [](Stage& s) { s.change("index.mpd", "t=\"0\" d=\"180000\"", "t=\"1\" d=\"180000\""); });
   breaks("timeline", [](Stage& s) { s.change("index.mpd", "d=\"180000\"", "d=\"180001\""); });
   breaks("timeline-gap", [](Stage& s) {
@@ -160,6 +199,37 @@ TEST_CASE("check: a file of the store is held against its own index") {
   Findings cut;
   CHECK_FALSE(check_track_file(file(), "hi.cmfv", cut));
   CHECK(cut.has("sidx"));
+}
+
+TEST_CASE("check: a folder of the store without a track that can be read") {
+  const media::testing::Scratch folder;
+  std::ofstream{folder.path() / "video.json"} << "{}";
+  const auto rules = [&] { return check_location(folder.path().string(), std::chrono::seconds{0})->findings; };
+  CHECK(rules().has("track-missing"));
+  std::filesystem::create_directories(folder.path() / "hi.cmfv");  // a folder is no track
+  CHECK(rules().has("track-missing"));
+}
+
+TEST_CASE("check: the multivariant playlist of a live stays what it is") {
+  Stage stage;
+  for (const char* name : {"hi.m3u8", "lo.m3u8", "snd.m3u8"}) {
+    stage.change(name, "#EXT-X-PLAYLIST-TYPE:VOD\n", "");
+    stage.change(name, "#EXT-X-ENDLIST\n", "");
+  }
+  stage.files.erase("index.mpd");
+  const media::testing::Scratch folder;
+  stage.write(folder.path());
+  const std::string place = (folder.path() / "index.m3u8").string();
+  const auto followed = [&] { return check_location(place, std::chrono::seconds{1})->findings; };
+  CHECK_FALSE(followed().has("multivariant-changed"));
+  // Another one each time that it is read.
+  const std::jthread changing{[&](const std::stop_token& stop) {
+    for (int i = 0; !stop.stop_requested(); ++i) {
+      std::ofstream{place + ".new"} << stage.files.at("index.m3u8") << "# " << i << "\n";
+      std::filesystem::rename(place + ".new", place);
+    }
+  }};
+  CHECK(followed().has("multivariant-changed"));
 }
 
 TEST_CASE("check: a live playlist that moves as it should has no findings") {

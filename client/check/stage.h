@@ -75,8 +75,8 @@ class Stage {
     return out;
   }
 
-  static std::string video_segment(std::int64_t number, std::size_t size, bool key = true,
-                                   std::int64_t late_ticks = 0) {
+  static std::string video_segment(std::int64_t number, std::size_t size, bool key = true, std::int64_t late_ticks = 0,
+                                   std::uint32_t first_duration = kFrameTicks) {
     Bytes idr = frame(0x65, size);
     const Bytes other = frame(0x41, size);
     std::vector<media::Sample> samples;
@@ -84,9 +84,22 @@ class Stage {
       const std::int64_t dts =
           (number * static_cast<std::int64_t>(kFrames) + static_cast<std::int64_t>(i)) * kFrameTicks;
       const bool first = i == 0 && key;
-      samples.push_back({.dts = dts + late_ticks, .duration = kFrameTicks, .sync = first, .data = first ? idr : other});
+      samples.push_back({.dts = dts + late_ticks + (i == 0 ? 0 : first_duration - std::int64_t{kFrameTicks}),
+                         .duration = i == 0 ? first_duration : kFrameTicks,
+                         .sync = first,
+                         .data = first ? idr : other});
     }
     return chunks(media::testing::video_config(), samples);
+  }
+
+  /// `late`: by how many ticks its sound comes after the picture.
+  static std::string audio_segment(std::int64_t number, std::int64_t late = 0) {
+    const Bytes packet(200, std::byte{0x21});
+    std::vector<media::Sample> samples;
+    for (std::int64_t i = audio_begin(number); i < audio_end(number); ++i) {
+      samples.push_back({.dts = late + i * 1'024, .duration = 1'024, .sync = true, .data = packet});
+    }
+    return chunks(media::testing::audio_config(), samples);
   }
 
  private:
@@ -108,14 +121,6 @@ class Stage {
   static std::int64_t audio_begin(std::int64_t number) { return (number * 96'000 + 1'023) / 1'024; }
   static std::int64_t audio_end(std::int64_t number) {
     return number + 1 == static_cast<std::int64_t>(kSegments) ? 375 : audio_begin(number + 1);
-  }
-  static std::string audio_segment(std::int64_t number) {
-    const Bytes packet(200, std::byte{0x21});
-    std::vector<media::Sample> samples;
-    for (std::int64_t i = audio_begin(number); i < audio_end(number); ++i) {
-      samples.push_back({.dts = i * 1'024, .duration = 1'024, .sync = true, .data = packet});
-    }
-    return chunks(media::testing::audio_config(), samples);
   }
   static std::string seconds(std::int64_t us) {
     std::array<char, 32> out{};
