@@ -167,7 +167,10 @@ Result<void> Packaging::push_video(Rung& rung, const AVStream& stream, std::int6
 Result<VodSummary> Packaging::run() {
   Packet packet = make_packet();
   std::int64_t sound_packets = 0;
-  while (input_.read(*packet)) {
+  for (;;) {
+    const Result<bool> read = input_.read(*packet);
+    if (!read) return pass(read);
+    if (!*read) break;
     if (packet->stream_index == sound_stream_) {
       const ByteSpan data{reinterpret_cast<const std::byte*>(packet->data), static_cast<std::size_t>(packet->size)};
       const std::int64_t pts = (sound_packets++ - 1) * kAudioFrameSamples;  // the first one primes

@@ -134,7 +134,7 @@ test('a playlist, manifest or list that calls itself a video gives no frame of t
   const wrapped = path.join(folder, 'short.ts');
   assert.ok(bases.some(({ file }) => file === 'short.ts') && existsSync(wrapped));
   const playlist = (url) => `#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:2,\n${url}\n#EXT-X-ENDLIST\n`;
-  const mpd = (url) => `<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT2S"><Period><AdaptationSet mimeType="video/mp2t"><Representation id="1" bandwidth="1"><BaseURL>${url}</BaseURL></Representation></AdaptationSet></Period></MPD>\n`;
+  const mpd = (url) => `<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT2S" profiles="urn:mpeg:dash:profile:isoff-on-demand:2011"><Period><AdaptationSet mimeType="video/mp2t"><Representation id="1" bandwidth="1"><BaseURL>${url}</BaseURL></Representation></AdaptationSet></Period></MPD>\n`;
   const served = `${instance.endpoints.site.replace(/\/$/, '')}/`;
   const canaries = {
     'hls.mp4': playlist('short.ts'), 'hls_absolute.mp4': playlist(wrapped), 'hls_http.mp4': playlist(served), 'concat.mp4': 'ffconcat version 1.0\nfile short.ts\n', 'concat_absolute.mp4': `ffconcat version 1.0\nfile '${wrapped}'\n`, 'mpd.mp4': mpd('short.ts'), 'mpd_absolute.mp4': mpd(`file://${wrapped}`),
@@ -192,7 +192,7 @@ test('a media child killed in the middle leaves nothing: the job says why, is tr
   assert.match(instance.log('transcode'), /the media child ended: signal 9/);
   assert.deepEqual(filesOf(unlucky), [], 'something half done is in the store');
   const ready = await instance.videoReady(unlucky, token);
-  const checked = await instance.cli(['check', ready.video.hls]);
+  const checked = await instance.cli(['check', instance.url(ready.video.hls)]);
   assert.equal(checked.code, 0, checked.stdout);
   assert.equal(filesOf(unlucky).filter((name) => name === 'video.json').length, 1);
 

@@ -106,11 +106,14 @@ Attempt try_streams(MediaInput& input, int video, int audio, std::int64_t pixels
   const AVStream& stream = input.stream(video);
   Result<Decoder> pictures = Decoder::open(*stream.codecpar, stream.time_base, 1, pixels_max);
   attempt.decoder_refused = !pictures;
+  attempt.out_of_memory = !pictures && pictures.error().code == Code::limit;
   if (!pictures) return attempt;
   std::optional<Decoder> sound;
   if (audio >= 0) {
     Result<Decoder> opened = Decoder::open(*input.stream(audio).codecpar, input.stream(audio).time_base, 1, pixels_max);
     attempt.sound_refused = !opened;
+    attempt.out_of_memory = !opened && opened.error().code == Code::limit;
+    if (attempt.out_of_memory) return attempt;
     if (opened) sound = std::move(*opened);
   }
   const Decoder::OnFrame on_picture = [&](Frame frame) -> Result<void> {
@@ -128,7 +131,10 @@ Attempt try_streams(MediaInput& input, int video, int audio, std::int64_t pixels
   input.keep_only(video, audio);
   const Packet packet = make_packet();
   Result<void> decoded;
-  for (int count = 0; count < kPacketsTried && !enough() && decoded && input.read(*packet); ++count) {
+  for (int count = 0; count < kPacketsTried && !enough() && decoded; ++count) {
+    const Result<bool> read = input.read(*packet);
+    if (!read) decoded = pass(read);
+    if (!read || !*read) break;
     if (packet->stream_index == video) {
       ++attempt.packets;
       decoded = pictures->decode(packet.get(), on_picture);
@@ -295,6 +301,7 @@ std::expected<SourceInfo, Refusal> accept_source(int descriptor, std::uint64_t b
   Result<std::unique_ptr<MediaInput>> opened = MediaInput::open(descriptor, bytes);
   if (!opened) {
     const std::string detail = opened.error().message + "; " + captured_log();
+    if (opened.error().code == Code::limit) return no(refuse(RefusalKind::limits, detail));
     if (detail.find("max_streams") != std::string::npos) {
       return no(refuse(RefusalKind::limits, "The file has more tracks than are accepted here.", detail));
     }
@@ -319,6 +326,9 @@ std::expected<SourceInfo, Refusal> accept_source(int descriptor, std::uint64_t b
     }
     // Each attempt reads the file from its start.
     Result<std::unique_ptr<MediaInput>> fresh = MediaInput::open(descriptor, bytes);
+    if (!fresh && fresh.error().code == Code::limit) {
+      return no(refuse(RefusalKind::limits, fresh.error().message + "; " + captured_log()));
+    }
     if (!fresh || static_cast<unsigned>(video) >= (*fresh)->format().nb_streams) continue;
     Attempt attempt = try_streams(**fresh, video, audio, limits.side_max * limits.side_max);
     if (attempt.out_of_memory) return no(refuse(RefusalKind::limits, "no memory while decoding; " + captured_log()));

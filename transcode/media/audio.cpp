@@ -119,7 +119,7 @@ Result<void> AudioEncoder::build(const AVFrame& frame) {
   char gain[32];
   std::snprintf(gain, sizeof gain, "%.2f", gain_db_);
   // A second graph goes on where the encoder is; frames' times do the rest. first_pts counts in samples of the input,
-  // whatever its documentation says (libswresample 4.7).
+  // whatever its documentation says (libswresample 4.7). Under min_hard_comp a source's times may waver.
   const std::int64_t first = av_rescale(samples_in_, frame.sample_rate, kAudioRate);
   const std::string filters = "aresample=48000:async=1:min_hard_comp=0.05:first_pts=" + std::to_string(first) +
                               ",aformat=sample_fmts=fltp:sample_rates=48000:channel_layouts=stereo,volume=" + gain +
@@ -136,13 +136,12 @@ Result<void> AudioEncoder::push(Frame frame, std::int64_t time, const OnAudio& o
   const Format format{frame->sample_rate, frame->format, frame->ch_layout.nb_channels};
   if (!graph_ || format != format_) {
     if (graph_) {
-      if (av_buffersrc_add_frame(source_, nullptr) >= 0) {
-        if (const Result<void> drained = drain(on_audio); !drained) return drained;
-      }
+      if (const Result<void> ended = restart(on_audio); !ended) return ended;
       next_time_ = av_rescale(next_time_, format.rate, std::max(1, format_.rate));
     }
     if (const Result<void> built = build(*frame); !built) {
       graph_.reset();
+      if (built.error().code == Code::limit) return built;
       return {};  // sound that cannot be made stereo is left out; silence takes its place
     }
     format_ = format;
@@ -152,7 +151,9 @@ Result<void> AudioEncoder::push(Frame frame, std::int64_t time, const OnAudio& o
   if (frame->ch_layout.order == AV_CHANNEL_ORDER_UNSPEC) {
     av_channel_layout_default(&frame->ch_layout, frame->ch_layout.nb_channels);
   }
-  if (av_buffersrc_add_frame(source_, frame.get()) < 0) return {};
+  const int pushed = av_buffersrc_add_frame(source_, frame.get());
+  if (pushed == AVERROR(ENOMEM)) return fail_av(Code::limit, "filter sound", pushed);
+  if (pushed < 0) return {};
   return drain(on_audio);
 }
 
@@ -160,7 +161,9 @@ Result<void> AudioEncoder::drain(const OnAudio& on_audio) {
   for (;;) {
     const Frame out = make_frame();
     if (!out) return fail(Code::limit, "no memory for sound");
-    if (av_buffersink_get_frame(sink_, out.get()) < 0) return {};
+    const int got = av_buffersink_get_frame(sink_, out.get());
+    if (got == AVERROR(ENOMEM)) return fail_av(Code::limit, "filter sound", got);
+    if (got < 0) return {};
     out->pts = samples_in_;  // asetnsamples makes them contiguous
     samples_in_ += out->nb_samples;
     if (const Result<void> encoded = encode(out.get(), on_audio); !encoded) return encoded;
@@ -174,12 +177,22 @@ Result<void> AudioEncoder::encode(const AVFrame* frame, const OnAudio& on_audio)
   if (!packet) return fail(Code::limit, "no memory for sound");
   for (;;) {
     av_packet_unref(packet.get());
-    if (avcodec_receive_packet(encoder_.get(), packet.get()) < 0) return {};
+    const int received = avcodec_receive_packet(encoder_.get(), packet.get());
+    if (received == AVERROR(ENOMEM)) return fail_av(Code::limit, "encode sound", received);
+    if (received < 0) return {};
     const EncodedAudio out{
         .pts = packet->pts,
         .data = ByteSpan{reinterpret_cast<const std::byte*>(packet->data), static_cast<std::size_t>(packet->size)}};
     if (const Result<void> taken = on_audio(out); !taken) return taken;
   }
+}
+
+Result<void> AudioEncoder::restart(const OnAudio& on_audio) {
+  if (!graph_) return {};
+  Result<void> drained;
+  if (av_buffersrc_add_frame(source_, nullptr) >= 0) drained = drain(on_audio);
+  graph_.reset();  // the next one's first frame is put where it belongs, however little it is off
+  return drained;
 }
 
 Result<void> AudioEncoder::finish(const OnAudio& on_audio) {
@@ -232,7 +245,10 @@ Result<Loudness> measure_loudness(MediaInput& input, int audio_stream) {
     return {};
   };
   const Packet packet = make_packet();
-  while (input.read(*packet)) {
+  for (;;) {
+    const Result<bool> read = input.read(*packet);
+    if (!read) return pass(read);
+    if (!*read) break;
     if (packet->stream_index != audio_stream) continue;
     if (const Result<void> decoded = decoder->decode(packet.get(), on_frame); !decoded) return pass(decoded);
   }

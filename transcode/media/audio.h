@@ -36,6 +36,9 @@ class AudioEncoder {
   /// A frame of another rate, format or layout than before is fine. One that no filter takes is passed over.
   Result<void> push(Frame frame, std::int64_t time, const OnAudio& on_audio);
   Result<void> finish(const OnAudio& on_audio);
+  /// The next frame's time is not off by a source's small change, but another clock's: sound is cut, or silence put
+  /// before it, so that it sounds exactly then.
+  Result<void> restart(const OnAudio& on_audio);
   /// Before the first push: sound begins at this sample instead of at zero; what sounds earlier is left out.
   void begin_at(std::int64_t sample) { samples_in_ = sample; }
 

@@ -49,10 +49,12 @@ using Dictionary = std::unique_ptr<AVDictionary, FreedThrough<av_dict_free>>;
 /// Video time everywhere behind the decoder: 90 000 ticks a second from the file's zero.
 inline constexpr AVRational kVideoTimeBase{1, 90'000};
 
+/// @error limit: memory, or a thread for want of it, was missing; otherwise `code`. Not for receiving, where EAGAIN is
+/// no error.
 inline std::unexpected<Error> fail_av(Code code, std::string_view doing, int error) {
   char text[AV_ERROR_MAX_STRING_SIZE] = {};
   av_strerror(error, text, sizeof text);
-  return fail(error == AVERROR(ENOMEM) ? Code::limit : code, doing, std::string_view{text});
+  return fail(error == AVERROR(ENOMEM) || error == AVERROR(EAGAIN) ? Code::limit : code, doing, std::string_view{text});
 }
 
 /// A new frame or packet; only memory can be missing.

@@ -157,9 +157,11 @@ double MediaInput::position() const {
   return std::clamp(static_cast<double>(offset_) / static_cast<double>(bytes_), 0.0, 1.0);
 }
 
-bool MediaInput::read(AVPacket& packet) {
+Result<bool> MediaInput::read(AVPacket& packet) {
   av_packet_unref(&packet);
-  return av_read_frame(format_, &packet) >= 0;
+  const int got = av_read_frame(format_, &packet);
+  if (got == AVERROR(ENOMEM)) return fail_av(Code::limit, "read", got);
+  return got >= 0;
 }
 
 void MediaInput::keep_only(int video, int audio) {

@@ -44,8 +44,10 @@ class MediaInput {
   [[nodiscard]] const AVStream& stream(int index) const { return *format_->streams[index]; }
   /// How far reading came in the file, 0..1.
   [[nodiscard]] double position() const;
-  /// The next packet of any stream that is not discarded. False at the end, or where reading cannot go on.
-  bool read(AVPacket& packet);
+  /// The next packet of any stream that is not discarded. False at the end, or where damage lets nothing be read
+  /// beyond.
+  /// @error limit: no memory.
+  [[nodiscard]] Result<bool> read(AVPacket& packet);
   /// Only packets of these streams are read from now on (-1: none).
   void keep_only(int video, int audio);
 

@@ -65,10 +65,12 @@ bool FrameLimiter::keep(std::int64_t time) {
 std::vector<Showing> Schedule::show(std::int64_t from, std::int64_t to) {
   std::vector<Showing> showings;
   while (from < to) {
-    const std::int64_t left = to - from;
-    const std::int64_t duration = left > kHoldTicksMax ? kRepeatTicks : left;
     const bool key = from >= next_cut_;
     if (key) next_cut_ = (from / segment_ticks_ + 1) * segment_ticks_;
+    const std::int64_t left = to - from;
+    std::int64_t duration = left > kHoldTicksMax ? kRepeatTicks : left;
+    // The sound is cut on the grid, whatever is shown.
+    if (from + duration > next_cut_ + kPastCutTicksMax) duration = next_cut_ - from;
     showings.push_back({.time = from, .duration = static_cast<std::uint32_t>(duration), .key = key});
     from += duration;
   }

@@ -12,6 +12,9 @@ namespace ribalta::transcode {
 /// A picture held longer is shown again: segments would otherwise last as long as a slide.
 inline constexpr std::int64_t kHoldTicksMax = 90'000;
 inline constexpr std::int64_t kRepeatTicks = 45'000;
+/// A picture that is shown longer past a cut is cut there and shown again, as the next segment's key picture: sound and
+/// picture of a segment begin at most 100 ms apart (`ribalta check`: audio-alignment).
+inline constexpr std::int64_t kPastCutTicksMax = 9'000;
 /// Clocks of formats that restart (MPEG-TS): forward they jump by more than any real gap, and back nothing goes so far.
 inline constexpr std::int64_t kJumpTicksMin = 10 * 90'000;
 inline constexpr std::int64_t kJumpBackTicksMin = 90'000;
@@ -26,6 +29,8 @@ class SourceClock {
   SourceClock(std::int64_t zero, bool jumps) : jumps_(jumps), offsets_{-zero} {}
   /// A time from zero; a frame without one follows the frame before it. `duration`: of the frame, 0 unknown.
   std::int64_t place(std::optional<std::int64_t> ticks, std::int64_t duration, bool video);
+  /// What is added to the times of sound, as of its newest frame: another one than before is another clock.
+  [[nodiscard]] std::int64_t sound_offset() const { return audio_.offset; }
 
  private:
   struct Line {

@@ -118,6 +118,21 @@ TEST_CASE("schedule: the first picture is shown from zero, and a held one again 
   CHECK(last[0].duration == kSecond);
 }
 
+TEST_CASE("schedule: a picture held over a cut is shown again from there; one that reaches a little over it is not") {
+  Schedule schedule{2'000};
+  schedule.until(0);
+  schedule.until(4 * kSecond - 60'000);
+  CHECK(schedule.until(4 * kSecond + kPastCutTicksMax).size() == 1);
+  schedule.until(6 * kSecond - 60'000);
+  const auto held = schedule.until(6 * kSecond + kPastCutTicksMax + 1);
+  REQUIRE(held.size() == 2);
+  CHECK_FALSE(held[0].key);
+  CHECK(held[0].duration == 60'000);
+  CHECK(held[1].key);
+  CHECK(held[1].time == 6 * kSecond);
+  CHECK(held[1].duration == kPastCutTicksMax + 1);
+}
+
 TEST_CASE("schedule: without any picture there is nothing to show") {
   Schedule schedule{2'000};
   CHECK(schedule.end(3'000).empty());

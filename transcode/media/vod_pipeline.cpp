@@ -142,8 +142,10 @@ Result<void> VodPipeline::open() {
     double gain = 0;
     if (settings_.loudness) {
       Result<std::unique_ptr<MediaInput>> again = MediaInput::open(descriptor_, bytes_);
+      if (!again && again.error().code == Code::limit) return pass(again);
       if (again) {
         const Result<Loudness> loudness = measure_loudness(**again, info_.audio_stream);
+        if (!loudness && loudness.error().code == Code::limit) return pass(loudness);
         if (loudness) gain = gain_for(*loudness);
       }
     }
@@ -222,13 +224,16 @@ Result<void> VodPipeline::on_sound(Frame frame) {
   const std::int64_t ticks = video_ticks(frame->pts, base);
   const std::int64_t duration = frame->sample_rate > 0 ? av_rescale(frame->nb_samples, 90'000, frame->sample_rate) : 0;
   const std::optional<std::int64_t> known = ticks == AV_NOPTS_VALUE ? std::nullopt : std::optional{ticks};
+  const std::int64_t offset = clock_->sound_offset();
   const std::int64_t time = clock_->place(known, duration, false);
   if (time > settings_.limits.duration_s_max * 90'000) {
     return fail(Code::limit, "longer than seconds:", settings_.limits.duration_s_max);
   }
-  return audio_encoder_->push(std::move(frame), time, [this](const EncodedAudio& packet) {
-    return audio_output_->push(packet.pts, packet.data);
-  });
+  const OnAudio on_audio = [this](const EncodedAudio& packet) { return audio_output_->push(packet.pts, packet.data); };
+  if (clock_->sound_offset() != offset) {
+    if (const Result<void> restarted = audio_encoder_->restart(on_audio); !restarted) return restarted;
+  }
+  return audio_encoder_->push(std::move(frame), time, on_audio);
 }
 
 Result<void> VodPipeline::read_all() {
@@ -237,7 +242,10 @@ Result<void> VodPipeline::read_all() {
   const Decoder::OnFrame on_picture_frame = [this](Frame frame) { return on_picture(std::move(frame)); };
   const Decoder::OnFrame on_sound_frame = [this](Frame frame) { return on_sound(std::move(frame)); };
   Result<void> done;
-  while (done && input_->read(*packet)) {
+  while (done) {
+    const Result<bool> read = input_->read(*packet);
+    if (!read) return pass(read);
+    if (!*read) break;
     if (packet->stream_index == info_.video_stream) done = pictures_->decode(packet.get(), on_picture_frame);
     if (packet->stream_index == info_.audio_stream && sound_) done = sound_->decode(packet.get(), on_sound_frame);
   }

@@ -6,11 +6,13 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <string>
 
 #include "core/media/cmaf_reader.h"
 #include "core/media/codec_config.h"
+#include "transcode/media/audio.h"
 #include "transcode/media/track_output.h"
 #include "transcode/testing/media_files.h"
 
@@ -130,6 +132,38 @@ TEST_CASE("vod: a beep stays with its flash, also when the sound begins later th
       INFO("offset ", offset, " beep at ", beep, " nearest flash off by ", nearest);
       CHECK(nearest < 1.0 / 30);
     }
+  }
+}
+
+TEST_CASE("vod: where several recordings lie in one file, each beep stays with its flash") {
+  // The middle one's sound begins by half a picture earlier, and ends sooner, than that of those around it.
+  const std::string picture =
+      "-f lavfi -i \"color=black:s=160x120:r=30:d=4,drawbox=color=white:t=fill:enable='between(mod(t,1),0.5,0.6)'\" ";
+  const std::string tone = "-f lavfi -i \"aevalsrc='if(between(mod(t,1),0.5,0.6),0.5*sin(6283*t),0)':s=48000:d=4\" ";
+  const std::string codecs = "-c:v libx264 -preset ultrafast -c:a aac ";
+  const auto whole = generate("whole_recording.mp4", picture + tone + codecs + "-bf 2");
+  if (!whole) return;
+  const auto first = generate("first_recording.ts", "-i " + whole->string() + " -c copy");
+  const auto second = generate("second_recording.ts", "-t 2 " + picture + "-t 2 " + tone + codecs);
+  REQUIRE(first);
+  REQUIRE(second);
+  const std::filesystem::path joined = scratch() / "recordings.ts";
+  {
+    std::ofstream out{joined, std::ios::binary};
+    for (const auto& part : {*first, *second, *first, *second}) out << std::ifstream{part, std::ios::binary}.rdbuf();
+  }
+  KeepingSink sink;
+  REQUIRE(work_on(joined, quick(), sink).has_value());
+  const auto flashes = flash_times(sink.write_track(0, "recordings"));
+  const auto beeps = beep_times(sink.write_track(1, "recordings_sound"));
+  REQUIRE(flashes.size() == 12);
+  // Read alone, each track begins at zero: the sound with the packet that primes its decoder.
+  constexpr double priming = static_cast<double>(kAudioFrameSamples) / kAudioRate;
+  for (const double flash : flashes) {
+    double nearest = 10;
+    for (const double beep : beeps) nearest = std::min(nearest, std::abs(flash + priming - beep));
+    INFO("flash at ", flash, ", its beep ", nearest, " s from it");
+    CHECK(nearest < 0.005);
   }
 }
 

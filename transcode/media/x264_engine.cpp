@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <mutex>
@@ -62,7 +63,8 @@ class X264Encoder final : public RungEncoder {
     x264_picture_t out;
     x264_picture_init(&out);
     const int bytes = x264_encoder_encode(x264_.get(), &units, &count, in, &out);
-    if (bytes < 0) return fail(Code::internal, "x264: encode");
+    // Parameters and the picture's format are ours: what is left to fail is memory, in whichever of its threads.
+    if (bytes < 0) return fail(Code::limit, "x264: no memory to encode");
     if (bytes == 0 || count == 0) return false;
     const EncodedFrame frame{
         .pts = out.i_pts,
@@ -144,9 +146,11 @@ Result<std::unique_ptr<RungEncoder>> X264Encoder::open(const RungSettings& setti
   Result<x264_param_t> parameters = parameters_for(settings);
   if (!parameters) return pass(parameters);
   auto encoder = std::make_unique<X264Encoder>();
+  errno = 0;
   encoder->x264_.reset(x264_encoder_open(&*parameters));
+  const bool no_memory = errno == ENOMEM;  // x264 says no more than that it failed
   x264_param_cleanup(&*parameters);
-  if (!encoder->x264_) return fail(Code::unsupported, "x264: open", settings.rung.track);
+  if (!encoder->x264_) return fail(no_memory ? Code::limit : Code::unsupported, "x264: open", settings.rung.track);
 
   x264_nal_t* units = nullptr;
   int count = 0;

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <new>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "core/json.h"
@@ -77,7 +78,7 @@ Result<std::optional<Message>> next_live_message(MessageReader& reader) {
   }
 }
 
-Result<void> work_on_live(const LiveSettings& settings, MessageReader& reader, PipeSink& sink) {
+Result<void> feed_live(const LiveSettings& settings, MessageReader& reader, PipeSink& sink) {
   LivePipeline pipeline{settings, sink};
   Result<void> done = pipeline.open();
   while (done) {
@@ -92,6 +93,27 @@ Result<void> work_on_live(const LiveSettings& settings, MessageReader& reader, P
     done = (*message)->track == 0 ? pipeline.feed_video((*message)->payload) : pipeline.feed_audio((*message)->payload);
   }
   return done;
+}
+
+void work_on_live(const LiveSettings& settings, MessageReader& reader, PipeSink& sink) {
+  const Result<void> done = feed_live(settings, reader, sink);
+  if (done) {
+    static_cast<void>(sink.send(MessageKind::summary, 0, as_bytes("{}")));
+  } else {
+    say_refused(sink, refuse(RefusalKind::corrupt, done.error().message + "; " + captured_log()));
+  }
+}
+
+/// Memory that a library of C could not get comes back as an error; what C++ could not get ends here.
+template <class Work>
+void within_memory(const Work& work) {
+  try {
+    work();
+  } catch (const std::system_error& error) {
+    // A thread whose stack found no place. The number of threads is not limited otherwise.
+    if (error.code() != std::errc::resource_unavailable_try_again) throw;
+    ::_exit(kExitOutOfMemory);
+  }
 }
 
 }  // namespace
@@ -112,15 +134,10 @@ int child_main(const FileWork& on_file) {
     return 3;
   }
   PipeSink sink;
-  if (request->vod) work_on_file(on_file, *request, sink);
-  if (request->live) {
-    const Result<void> done = work_on_live(*request->live, reader, sink);
-    if (done) {
-      static_cast<void>(sink.send(MessageKind::summary, 0, as_bytes("{}")));
-    } else {
-      say_refused(sink, refuse(RefusalKind::corrupt, done.error().message + "; " + captured_log()));
-    }
-  }
+  within_memory([&] {
+    if (request->vod) work_on_file(on_file, *request, sink);
+    if (request->live) work_on_live(*request->live, reader, sink);
+  });
   ::_exit(0);  // nothing to tidy that the end of the process does not; threads of libraries may still run
 }
 

@@ -37,7 +37,7 @@ struct KeptTrack {
   std::vector<media::Chunk> parsed;  ///< point into `chunks`
 };
 
-class KeepingSink final : public MediaSink {
+class KeepingSink : public MediaSink {
  public:
   VodReport kept_report;
   std::vector<KeptTrack> tracks;
