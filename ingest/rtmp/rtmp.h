@@ -6,8 +6,8 @@
 //   3. amf0.h          commands are AMF0: names, numbers, objects
 //   4. commands.h      connect → releaseStream, FCPublish, createStream → publish → (media) → FCUnpublish, deleteStream
 //   5. flv.h           audio and video messages are FLV tags: H.264 and AAC headers and frames
-// session.h holds them together: bytes in; `PublishRequest`, media and `PublishEnded` out; answers in its output.
-// Sockets, deadlines and the control plane are in ingest/door; limits.h names every bound.
+// session.h holds them together: bytes in; `PublishRequest`, media, `Announced` and `PublishEnded` out; answers in its
+// output. Sockets, deadlines and the control plane are in ingest/door; limits.h names every bound.
 #pragma once
 
 #include "ingest/rtmp/flv.h"

@@ -145,12 +145,14 @@ async function readsNothing(sender) {
   assert.match(log().slice(from), /the client does not read what it is told/);
 }
 
-// Two instances side by side: most of the time is deadlines that pass.
+// Two instances side by side: most of the time is deadlines that pass. `scripts/up` may build, so one starts after the other.
+let firstTried;
+const firstIsUp = new Promise((resolve) => (firstTried = resolve));
 describe('publishers from hell', { concurrency: true }, () => {
   describe('strangers', { concurrency: false }, () => {
     let publisher; // who is on meanwhile
     before(async () => {
-      instance = await Instance.start('hostile');
+      instance = await Instance.start('hostile').finally(firstTried);
       port = instance.endpoints.ports?.rtmp ?? instance.port + 1;
       publisher = publish(`${instance.endpoints.rtmp}/${instance.endpoints.stream_key}`, { size: '160x90', rate: 10, gop: 20 });
     }, { timeout: 600_000 });
@@ -258,6 +260,7 @@ describe('publishers from hell', { concurrency: true }, () => {
   });
 
   test('after the last publisher has left, memory is back within a tenth of idle', { timeout: 600_000 }, async (t) => {
+    await firstIsUp;
     const own = await Instance.start('hostile-memory');
     t.after(() => own.stop());
     const fresh = rss(own);
