@@ -178,6 +178,7 @@ Task<Result<void>> Background::video_access(VideoId video) {
     std::vector<std::string> purge{"PUBLISH", "purge", purge_tag(video)};
     co_await redis_command(control_->node, std::move(purge));
   }
+  control_->nodes.note({"video", video.text(), wanted});
   const std::string target = "/videos/" + video.text();
   Result<void> done;
   if (wanted == "gone") {
@@ -270,6 +271,7 @@ Task<Result<void>> Background::stream_remove(StreamId id) {
   if (!done) co_return done.error().in("packager");
   std::vector<std::string> purge{"PUBLISH", "purge", "stream:" + id.text()};
   co_await redis_command(control_->node, std::move(purge));
+  control_->nodes.note({"stream", id.text(), "gone"});
   co_return co_await control_->write<Lane::background>(
       "stream removed", [id](sql::Session& session) { return StreamsStore{session}.set_removed(id); });
 }

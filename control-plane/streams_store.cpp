@@ -145,6 +145,17 @@ Result<std::vector<StreamId>> StreamsStore::ended_before(std::int64_t before, st
   return ids;
 }
 
+Result<std::vector<StreamId>> StreamsStore::removed_since(std::int64_t after, std::int64_t limit) {
+  auto rows = sql_.rows<std::string>(
+      "streams.removed_since",
+      "SELECT id FROM streams WHERE state = 'ended' AND removed = 1 AND ended > :1 ORDER BY ended DESC LIMIT :2",
+      {after, limit});
+  if (!rows) return pass(rows);
+  std::vector<StreamId> found;
+  for (const auto& [id] : *rows) found.push_back(stored_id<StreamId>(id));
+  return found;
+}
+
 Result<std::vector<StreamId>> StreamsStore::kept_of(UserId user) {
   auto rows = sql_.rows<std::string>("streams.kept_of", "SELECT id FROM streams WHERE user_id = :1 AND removed = 0",
                                      {user.view()});

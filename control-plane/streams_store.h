@@ -62,6 +62,8 @@ class StreamsStore {
   Result<std::vector<Stream>> silent_since(std::int64_t before, std::int64_t limit);
   /// Ended before that instant, media still there.
   Result<std::vector<StreamId>> ended_before(std::int64_t before, std::int64_t limit);
+  /// Their media was removed; ended after that instant, newest first.
+  Result<std::vector<StreamId>> removed_since(std::int64_t after, std::int64_t limit);
   /// The user's streams whose media is still there, ended or not.
   Result<std::vector<StreamId>> kept_of(UserId user);
   Result<std::int64_t> count_active();

@@ -14,6 +14,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Result<TokenClaims> plain = verify_token({key}, text, 1'800'000'000);
   if (plain && mint_token(key, *plain) != text) std::abort();
   if (plain && !token_allows(*plain, plain->path_prefix + "x")) std::abort();
+  static const SigningKey signing{"k1", std::string(32, 's')};
+  static const TokenKey half = public_half(signing);
+  const Result<TokenClaims> open = verify_token({half}, text, 1'800'000'000);
+  if (open && mint_token(signing, *open) != text) std::abort();
   const TokenClaims claims{"any", "/v/a/", 1'900'000'000};
   if (token_allows(claims, text)) {
     if (text.find("/../") != std::string_view::npos || text.ends_with("/..") || !text.starts_with("/v/a/"))
