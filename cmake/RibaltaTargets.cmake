@@ -1,4 +1,4 @@
-# Short names for the five kinds of target, so that each folder's CMakeLists.txt is a list of its files.
+# Short names for the six kinds of target, so that each folder's CMakeLists.txt is a list of its files.
 
 # ribalta_library(NAME SOURCES … LIBS …): a static library; headers are included from the root of the tree.
 function(ribalta_library name)
@@ -82,4 +82,12 @@ function(ribalta_bench name)
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} benchmark::benchmark_main Threads::Threads)
+endfunction()
+
+# ribalta_tool(NAME SOURCES … LIBS …): a program for benches, not for operators: a release build makes it when it is named.
+function(ribalta_tool name)
+  ribalta_program(${name} ${ARGN})
+  if(NOT RIBALTA_TESTS)
+    set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+  endif()
 endfunction()

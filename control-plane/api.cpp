@@ -25,6 +25,8 @@ Outcome<void> check_need(const Identity& who, Need need) {
       return require_user(who);
     case Need::admin:
       return require_admin(who);
+    case Need::owner_or_admin:
+      return who.is_admin() ? Outcome<void>{} : require_user(who);
   }
   return {};
 }

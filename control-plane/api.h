@@ -23,8 +23,9 @@ inline constexpr std::int64_t kPageDefault = 10;
 using ControlPtr = std::shared_ptr<Control>;
 using Parameters = http::Router::Parameters;
 
-/// Who must be asking.
-enum class Need : std::uint8_t { anybody, user, admin };
+/// Who must be asking. `owner_or_admin`: somebody's account, or the instance's own token, which belongs to nobody;
+/// whose it is that they ask about is the handler's to check.
+enum class Need : std::uint8_t { anybody, user, admin, owner_or_admin };
 /// Whether the handler's statements are one transaction.
 enum class Mode : std::uint8_t { read, write };
 

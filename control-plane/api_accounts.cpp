@@ -21,6 +21,11 @@ struct SignUp {
 };
 BOOST_DESCRIBE_STRUCT(SignUp, (), (name, password))
 
+struct Removal {
+  std::string password;
+};
+BOOST_DESCRIBE_STRUCT(Removal, (), (password))
+
 struct Setup {
   std::string token;
   std::string name;
@@ -321,6 +326,34 @@ Task<void> change_password(ControlPtr control, http::Exchange& exchange, const P
   co_await answer(control, exchange, Need::user, Mode::write, std::move(work));
 }
 
+Task<void> remove_me(ControlPtr control, http::Exchange& exchange, const Parameters&) {
+  Outcome<Removal> given = co_await read_json<Removal>(exchange);
+  if (!given) co_return co_await respond(exchange, to_response(given.error()));
+  const http::RequestHead head = exchange.head();
+  std::shared_ptr<User> user = std::make_shared<User>();
+  Work who = [user](const Call& call) -> Result<Outcome<http::Response>> {
+    *user = call.user();
+    return Outcome<http::Response>{empty_response()};
+  };
+  http::Response known = co_await decide(control, head, Need::user, Mode::read, std::move(who));
+  if (known.status != 204) co_return co_await respond(exchange, std::move(known));
+  // A browser that was left open, or a token that leaked, must not cost somebody all that they made.
+  const SignUp owner{user->name, given->password};
+  const Outcome<User> right = co_await check_sign_in(control, owner, address_of(head));
+  if (!right) co_return co_await respond(exchange, to_response(right.error()));
+  Work work = [control](const Call& call) -> Result<Outcome<http::Response>> {
+    auto removed = remove_account(call.session, call.user(), control->live_rules(), call.now);
+    if (!removed) return pass(removed);
+    if (!*removed) return refuse(*removed);
+    http::Response response = empty_response();
+    response.fields.set("Set-Cookie", session_cookie(control->config, ""));
+    return Outcome<http::Response>{std::move(response)};
+  };
+  http::Response response = co_await decide(control, head, Need::user, Mode::write, std::move(work));
+  if (response.status == 204) log_info("account removed", {{"user", user->id.view()}});
+  co_await respond(exchange, std::move(response));
+}
+
 Task<void> get_tokens(ControlPtr control, http::Exchange& exchange, const Parameters&) {
   Work work = [](const Call& call) -> Result<Outcome<http::Response>> {
     auto tokens = SessionsStore{call.session}.tokens_of(call.user().id);
@@ -366,12 +399,7 @@ Refusal refuse_hash(const Error& error) {
 Result<void> end_all(sql::Session& session, UserId user) {
   SessionsStore sessions{session};
   if (auto ended = sessions.remove_all_of(user); !ended) return ended;
-  auto tokens = sessions.tokens_of(user);
-  if (!tokens) return pass(tokens);
-  for (const ApiToken& token : *tokens) {
-    if (auto removed = sessions.remove_token(token.id, user); !removed) return pass(removed);
-  }
-  return {};
+  return sessions.remove_tokens_of(user);
 }
 
 Result<Outcome<http::Response>> make_token(const Call& call, const Control& control, UserId user,
@@ -404,6 +432,7 @@ void add_account_routes(const ControlPtr& control, http::Router& router) {
   add_route(router, control, "POST", "/session", sign_in);
   add_route(router, control, "DELETE", "/session", sign_out);
   add_route(router, control, "PUT", "/me/password", change_password);
+  add_route(router, control, "POST", "/me/remove", remove_me);
   add_route(router, control, "GET", "/me/tokens", get_tokens);
   add_route(router, control, "POST", "/me/tokens", post_token);
   add_route(router, control, "DELETE", "/me/tokens/{id}", delete_token);

@@ -6,6 +6,7 @@
 #include "control-plane/jobs_store.h"
 #include "control-plane/sessions_store.h"
 #include "control-plane/store.h"
+#include "core/log.h"
 
 namespace ribalta::control {
 namespace {
@@ -188,6 +189,21 @@ Task<void> change_user(ControlPtr control, http::Exchange& exchange, const Param
   co_await answer(control, exchange, Need::admin, Mode::write, std::move(work));
 }
 
+Task<void> remove_user(ControlPtr control, http::Exchange& exchange, const Parameters& parameters) {
+  Work work = [control, name = std::string{http::parameter(parameters, "name")}](
+                  const Call& call) -> Result<Outcome<http::Response>> {
+    auto user = named(call.session, name);
+    if (!user) return pass(user);
+    if (!*user) return refuse(*user);
+    auto removed = remove_account(call.session, **user, control->live_rules(), call.now);
+    if (!removed) return pass(removed);
+    if (!*removed) return refuse(*removed);
+    log_info("account removed", {{"user", (*user)->id.view()}});
+    return Outcome<http::Response>{empty_response()};
+  };
+  co_await answer(control, exchange, Need::admin, Mode::write, std::move(work));
+}
+
 Task<void> rotate_key(ControlPtr control, http::Exchange& exchange, const Parameters& parameters) {
   Work work = [control, name = std::string{http::parameter(parameters, "name")}](
                   const Call& call) -> Result<Outcome<http::Response>> {
@@ -307,6 +323,7 @@ void add_admin_routes(const ControlPtr& control, http::Router& router) {
   add_route(router, control, "POST", "/admin/users", make_user);
   add_route(router, control, "GET", "/admin/users/{name}", get_user);
   add_route(router, control, "PATCH", "/admin/users/{name}", change_user);
+  add_route(router, control, "DELETE", "/admin/users/{name}", remove_user);
   add_route(router, control, "POST", "/admin/users/{name}/stream-key/rotate", rotate_key);
   add_route(router, control, "POST", "/admin/users/{name}/tokens", post_token);
   add_route(router, control, "GET", "/admin/status", get_status);

@@ -2,6 +2,7 @@
 #include "control-plane/api.h"
 #include "control-plane/jobs_store.h"
 #include "control-plane/store.h"
+#include "core/log.h"
 
 namespace ribalta::control {
 namespace {
@@ -32,11 +33,30 @@ Task<void> get_live(ControlPtr control, http::Exchange& exchange, const Paramete
   Work work = [control, id = *id](const Call& call) -> Result<Outcome<http::Response>> {
     auto stream = StreamsStore{call.session}.by_id(id);
     if (!stream) return pass(stream);
-    if (!*stream || (*stream)->removed)
+    const auto no_live = [] {
       return refuse(404, "not_found", "There is no such broadcast, or it is no longer kept.");
+    };
+    if (!*stream || (*stream)->removed) return no_live();
+    auto user = UsersStore{call.session}.by_id((*stream)->user);
+    if (!user) return pass(user);
+    if (!*user || (*user)->suspended) return no_live();  // its media are on their way out
     return Outcome<http::Response>{json_response(200, maker(*control).live(**stream))};
   };
   co_await answer(control, exchange, Need::anybody, Mode::read, std::move(work));
+}
+
+Task<void> remove_live(ControlPtr control, http::Exchange& exchange, const Parameters& parameters) {
+  const Outcome<StreamId> id = path_id<StreamId>(parameters, "stream");
+  if (!id) co_return co_await respond(exchange, to_response(id.error()));
+  Work work = [control, id = *id](const Call& call) -> Result<Outcome<http::Response>> {
+    auto owner = take_down_stream(call.session, call.who, id, control->live_rules(), call.now);
+    if (!owner) return pass(owner);
+    if (!*owner) return refuse(*owner);
+    control->rest_key(**owner);
+    log_info("broadcast taken down", {{"stream", id.view()}});
+    return Outcome<http::Response>{empty_response()};
+  };
+  co_await answer(control, exchange, Need::owner_or_admin, Mode::write, std::move(work));
 }
 
 Result<Outcome<http::Response>> my_live(const Call& call, const Control& control) {
@@ -115,6 +135,7 @@ Task<void> post_rotate(ControlPtr control, http::Exchange& exchange, const Param
 void add_live_routes(const ControlPtr& control, http::Router& router) {
   add_route(router, control, "GET", "/lives", get_lives);
   add_route(router, control, "GET", "/lives/{stream}", get_live);
+  add_route(router, control, "DELETE", "/lives/{stream}", remove_live);
   add_route(router, control, "GET", "/me/live", get_my_live);
   add_route(router, control, "PATCH", "/me/live", patch_my_live);
   add_route(router, control, "POST", "/me/live/end", end_my_live);

@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 
 #include "control-plane/api.h"
+#include "control-plane/background.h"
 #include "control-plane/streams_store.h"
 #include "control-plane/videos_store.h"
 #include "core/log.h"
@@ -125,26 +126,35 @@ Task<void> get_notices(ControlPtr control, http::Exchange& exchange, const Param
   co_await respond(exchange, json_response(200, page));
 }
 
-Result<Restricted> restricted_after(sql::Session& session, const std::string& after, std::int64_t now) {
+/// A page after a place as the page before it said: streams first, then videos, each by id.
+Result<Restricted> restricted_after(sql::Session& session, std::string_view after, std::int64_t streams_since) {
+  constexpr std::string_view kStreams{"stream:"};
+  constexpr std::string_view kVideos{"video:"};
   Restricted page;
-  if (after.empty()) {
-    auto streams = StreamsStore{session}.removed_since(now - kRemovedStreamsMs, kRemovedStreamsMax);
+  if (!after.starts_with(kVideos)) {
+    if (after.starts_with(kStreams)) after.remove_prefix(kStreams.size());
+    auto streams = StreamsStore{session}.removed_since(streams_since, after, kRestrictedPage);
     if (!streams) return pass(streams);
     for (const StreamId& id : *streams) page.items.push_back({"stream", id.text(), "gone"});
+    const bool full = static_cast<std::int64_t>(streams->size()) == kRestrictedPage;
+    page.next = full ? std::string{kStreams} + streams->back().text() : std::string{kVideos};
+    return page;
   }
-  auto videos = VideosStore{session}.restricted(after, kRestrictedPage);
+  after.remove_prefix(kVideos.size());
+  auto videos = VideosStore{session}.restricted(std::string{after}, kRestrictedPage);
   if (!videos) return pass(videos);
   for (const VideosStore::Access& video : *videos) page.items.push_back({"video", video.id.text(), video.access});
-  if (static_cast<std::int64_t>(videos->size()) == kRestrictedPage) page.next = videos->back().id.text();
+  if (static_cast<std::int64_t>(videos->size()) == kRestrictedPage) {
+    page.next = std::string{kVideos} + videos->back().id.text();
+  }
   return page;
 }
 
 Task<void> get_restricted(ControlPtr control, http::Exchange& exchange, const Parameters&) {
   const Outcome<std::string> node = node_of(*control, exchange.head());
   if (!node) co_return co_await respond(exchange, to_response(node.error()));
-  const std::int64_t now = control->now_ms();
-  auto work = [after = exchange.head().query_value("after"), now](sql::Session& session) {
-    return restricted_after(session, after, now);
+  auto work = [after = exchange.head().query_value("after"), since = gone_since(*control)](sql::Session& session) {
+    return restricted_after(session, after, since);
   };
   const Result<Restricted> page = co_await control->read<Lane::background>(std::move(work));
   if (!page) {

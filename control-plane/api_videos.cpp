@@ -96,12 +96,12 @@ Task<void> remove_video(ControlPtr control, http::Exchange& exchange, const Para
   const Outcome<VideoId> id = path_id<VideoId>(parameters, "id");
   if (!id) co_return co_await respond(exchange, to_response(id.error()));
   Work work = [id = *id](const Call& call) -> Result<Outcome<http::Response>> {
-    auto deleted = delete_video(call.session, call.user(), id, call.now);
+    auto deleted = delete_video(call.session, call.who, id, call.now);
     if (!deleted) return pass(deleted);
     if (!*deleted) return refuse(*deleted);
     return Outcome<http::Response>{empty_response()};
   };
-  co_await answer(std::move(control), exchange, Need::user, Mode::write, std::move(work));
+  co_await answer(std::move(control), exchange, Need::owner_or_admin, Mode::write, std::move(work));
 }
 
 Task<void> post_retry(ControlPtr control, http::Exchange& exchange, const Parameters& parameters) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <set>
+#include <utility>
 
 #include "control-plane/jobs_store.h"
 #include "control-plane/sessions_store.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::int64_t kSessionsEveryMs = 3'600'000;
 constexpr std::int64_t kRestrictedPage = 500;
+constexpr std::int64_t kGonePage = 500;
 constexpr std::size_t kErrandReasonBytesMax = 300;
 
 std::string name_of(const Errand& errand) { return std::string{to_string(errand.kind)} + " " + errand.subject; }
@@ -31,6 +33,8 @@ Result<void> expect(const Result<http::Response>& response, bool absent_is_fine)
 std::string purge_tag(VideoId video) { return "video:" + video.text(); }
 
 }  // namespace
+
+std::int64_t gone_since(Control& control) { return control.now_ms() - control.live_rules().keep_ms - kGoneTellMs; }
 
 Background::Background(std::shared_ptr<Control> control)
     : control_(std::move(control)),
@@ -54,10 +58,13 @@ void Background::start() {
   };
   if (control_->node.redis) {
     control_->node.redis->on_connected([loop_0, weak] {
-      const auto self = weak.lock();
-      if (!self || self->telling_) return;
-      self->telling_ = true;
-      spawn_lasting(loop_0, "tell redis", [self] { return self->tell_redis(); });
+      asio::post(loop_0, [loop_0, weak] {
+        const auto self = weak.lock();
+        if (!self) return;
+        ++self->connections_;
+        if (std::exchange(self->telling_, true)) return;  // it goes on with this connection when it has told the last
+        spawn_lasting(loop_0, "tell redis", [self] { return self->tell_redis(); });
+      });
     });
   }
   // Begun again after an exception: all that is owed is in SQL.
@@ -174,6 +181,7 @@ Task<Result<void>> Background::video_access(VideoId video) {
   // Edges first: they ask Redis, and hold cached answers that the packager is never asked about again.
   std::vector<std::string> set{"SET", "video:" + video.text() + ":access", wanted};
   const Result<redis::Reply> told = co_await redis_command(control_->node, std::move(set));
+  if (telling_) overtaken_.insert(video.text());
   if (wanted != "public") {
     std::vector<std::string> purge{"PUBLISH", "purge", purge_tag(video)};
     co_await redis_command(control_->node, std::move(purge));
@@ -209,7 +217,13 @@ Task<Result<void>> Background::video_tidy(VideoId video) {
     return std::optional<Kept>{Kept{(*view)->video.version, std::move(*under_way)}};
   });
   if (!kept) co_return pass(kept);
-  if (!*kept) co_return Result<void>{};  // deleted: its other errand removes everything
+  if (!*kept) {  // deleted while a worker wrote: what came after its other errand goes as well
+    const Result<http::Response> removed =
+        co_await call_room(control_->node, control_->packager, "DELETE", "/videos/" + video.text(), "");
+    const Result<void> done = expect(removed, true);
+    if (!done) co_return done.error().in("packager");
+    co_return done;
+  }
   ObjectStore* store = control_->node.store.get();
   auto tidy = [store, video, keep = **kept]() -> Result<void> {
     const std::string prefix = "vod/" + video.text() + "/";
@@ -270,10 +284,18 @@ Task<Result<void>> Background::stream_remove(StreamId id) {
   const Result<void> done = expect(removed, true);
   if (!done) co_return done.error().in("packager");
   std::vector<std::string> purge{"PUBLISH", "purge", "stream:" + id.text()};
-  co_await redis_command(control_->node, std::move(purge));
+  const Result<redis::Reply> told = co_await redis_command(control_->node, std::move(purge));
+  Result<void> noted;
+  // Edges hold its segments for long. Again when Redis is back: the packager then says once more that it is gone.
+  if (!told) noted = told.error().in("redis");
+  if (told) {
+    noted = co_await control_->write<Lane::background>(
+        "stream removed", [id](sql::Session& session) { return StreamsStore{session}.set_removed(id); });
+  }
+  // After SQL has it: a node that reads all anew finds it there, or hears it here. Not for want of our Redis, which
+  // other nodes have one each of.
   control_->nodes.note({"stream", id.text(), "gone"});
-  co_return co_await control_->write<Lane::background>(
-      "stream removed", [id](sql::Session& session) { return StreamsStore{session}.set_removed(id); });
+  co_return noted;
 }
 
 Task<void> Background::sweep() {
@@ -338,6 +360,27 @@ Task<void> Background::ring(bool woken) {
 
 Task<void> Background::tell_redis() {
   const std::shared_ptr<Background> self = shared_from_this();
+  for (std::uint64_t told = 0; told != connections_ && !stopping_;) {
+    told = connections_;
+    co_await tell_restricted_videos();
+    co_await tell_removed_streams();
+  }
+  telling_ = false;
+  // Errands that waited for Redis need not wait for their next turn: somebody's video may still play.
+  const std::int64_t now = control_->now_ms();
+  auto hurried = co_await control_->write<Lane::background>(
+      "hurry errands", [now, overtaken = std::exchange(overtaken_, {})](sql::Session& session) -> Result<std::int64_t> {
+        ErrandsStore errands{session};
+        for (const std::string& video : overtaken) {
+          if (auto owed = errands.want(ErrandKind::video_access, video, now); !owed) return pass(owed);
+        }
+        return errands.hurry(now);
+      });
+  if (!hurried) log_warning("errands wait for their next turn", {{"error", hurried.error()}});
+  woken_.notify_all();
+}
+
+Task<void> Background::tell_restricted_videos() {
   std::string after;
   std::int64_t told = 0;
   bool more = true;
@@ -360,8 +403,28 @@ Task<void> Background::tell_redis() {
     }
     more = more && static_cast<std::int64_t>(page->size()) == kRestrictedPage;
   }
-  telling_ = false;
   if (told > 0) log_info("Redis was told which videos are restricted", {{"videos", told}});
+}
+
+Task<void> Background::tell_removed_streams() {
+  const std::int64_t since = gone_since(*control_);
+  std::string after;
+  for (bool more = true; more && !stopping_;) {
+    auto page = co_await control_->read<Lane::background>(
+        [since, after](sql::Session& session) { return StreamsStore{session}.removed_since(since, after, kGonePage); });
+    if (!page) {
+      log_warning("Redis can't be told which broadcasts are gone", {{"error", page.error()}});
+      co_return;
+    }
+    for (const StreamId& stream : *page) {
+      std::vector<std::string> set{"SET", "stream:" + stream.text() + ":origin", "gone", "EX",
+                                   std::to_string(kGoneTellMs / 1000)};
+      const Result<redis::Reply> reply = co_await redis_command(control_->node, std::move(set));
+      if (!reply) co_return;
+      after = stream.text();
+    }
+    more = static_cast<std::int64_t>(page->size()) == kGonePage;
+  }
 }
 
 }  // namespace ribalta::control

@@ -22,6 +22,11 @@ inline constexpr std::int64_t kRingAgainMs = 5'000;
 /// Before a failed errand is tried again: this, doubled each time up to the second.
 inline constexpr std::int64_t kErrandFirstWaitMs = 250;
 inline constexpr std::int64_t kErrandWaitMaxMs = 60'000;
+/// A Redis that forgot is told of streams whose media were removed for this long: longer than edges keep media that
+/// nobody asks for (a day). The packager tells it for as long.
+inline constexpr std::int64_t kGoneTellMs = 172'800'000;
+/// Streams that ended before that, removed or not, need not be told of any more.
+std::int64_t gone_since(Control& control);
 
 class Background : public std::enable_shared_from_this<Background> {
  public:
@@ -45,6 +50,8 @@ class Background : public std::enable_shared_from_this<Background> {
   /// Also when nobody woke us, every kRingAgainMs.
   Task<void> ring(bool woken);
   Task<void> tell_redis();
+  Task<void> tell_restricted_videos();
+  Task<void> tell_removed_streams();
   Task<Result<void>> video_access(VideoId video);
   Task<Result<void>> video_tidy(VideoId video);
   Task<Result<void>> stream_plan(StreamId stream);
@@ -57,7 +64,10 @@ class Background : public std::enable_shared_from_this<Background> {
   std::unordered_set<std::string> running_;  ///< kind and subject: never two at once for one
   std::int64_t rung_ms_ = 0;
   std::int64_t swept_sessions_ms_ = 0;
+  std::uint64_t connections_ = 0;  ///< to Redis, so far: each may be to one that forgot
   bool telling_ = false;
+  /// Videos that an errand told of meanwhile: what `tell_redis` had read before that may have been said after it.
+  std::unordered_set<std::string> overtaken_;
   Gauge& queued_live_;
   Gauge& queued_vod_;
   Counter& errands_failed_;

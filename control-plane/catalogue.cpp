@@ -102,6 +102,41 @@ Result<void> remove_uploads_of(sql::Session& session, VideoId video, std::int64_
   return {};
 }
 
+Result<void> take_down_video(sql::Session& session, VideoId id, std::int64_t now) {
+  ErrandsStore errands{session};
+  auto cancelled = JobsStore{session}.cancel_of_video(id, now);
+  if (!cancelled) return pass(cancelled);
+  if (auto removed = remove_uploads_of(session, id, now); !removed) return removed;
+  if (auto deleted = VideosStore{session}.set_deleted(id, now); !deleted) return pass(deleted);
+  if (*cancelled > 0) {
+    if (auto owed = errands.want(ErrandKind::video_tidy, id.view(), now + kTidyDeletedMs); !owed) return owed;
+  }
+  return errands.want(ErrandKind::video_access, id.view(), now);
+}
+
+/// Its broadcast ends, and no media of any stay for the time that an ended one is otherwise kept.
+Result<void> take_down_lives(sql::Session& session, UserId user, const LiveRules& rules, std::int64_t now) {
+  auto live = StreamsStore{session}.active_of(user);
+  if (!live) return pass(live);
+  if (*live) {
+    if (auto ended = end_stream(session, (*live)->id, rules, now); !ended) return ended;
+  }
+  auto kept = StreamsStore{session}.kept_of(user);
+  if (!kept) return pass(kept);
+  for (const StreamId id : *kept) {
+    if (auto owed = ErrandsStore{session}.want(ErrandKind::stream_remove, id.view(), now); !owed) return owed;
+  }
+  return {};
+}
+
+Result<Outcome<void>> check_admin_stays(sql::Session& session, const User& user, bool stays_admin) {
+  if (!user.admin || user.suspended || stays_admin) return Outcome<void>{};
+  auto admins = UsersStore{session}.count_admins();
+  if (!admins) return pass(admins);
+  if (*admins <= 1) return refuse(409, "last_admin", "The last administrator stays one.");
+  return Outcome<void>{};
+}
+
 }  // namespace
 
 std::string human_bytes(std::int64_t bytes) {
@@ -226,15 +261,12 @@ Result<Outcome<VideoView>> change_video(sql::Session& session, const User& user,
   return own_video(session, user, id);
 }
 
-Result<Outcome<void>> delete_video(sql::Session& session, const User& user, VideoId id, std::int64_t now) {
-  VideosStore videos{session};
-  auto view = videos.view(id);
+Result<Outcome<void>> delete_video(sql::Session& session, const Identity& who, VideoId id, std::int64_t now) {
+  auto view = VideosStore{session}.view(id);
   if (!view) return pass(view);
-  if (!*view || ((*view)->video.user != user.id && !user.admin)) return no_video();
-  if (auto cancelled = JobsStore{session}.cancel_of_video(id, now); !cancelled) return pass(cancelled);
-  if (auto removed = remove_uploads_of(session, id, now); !removed) return pass(removed);
-  if (auto deleted = videos.set_deleted(id, now); !deleted) return pass(deleted);
-  if (auto owed = ErrandsStore{session}.want(ErrandKind::video_access, id.view(), now); !owed) return pass(owed);
+  const bool own = *view && who.user && who.user->id == (*view)->video.user;
+  if (!*view || (!own && !who.is_admin())) return no_video();
+  if (auto taken = take_down_video(session, id, now); !taken) return pass(taken);
   return Outcome<void>{};
 }
 
@@ -254,31 +286,20 @@ Result<Outcome<VideoView>> retry_video(sql::Session& session, const User& user, 
 
 Result<Outcome<void>> change_roles(sql::Session& session, const User& user, const RoleChange& change,
                                    const LiveRules& rules, std::int64_t now) {
+  auto may = check_admin_stays(session, user, change.admin && !change.suspended);
+  if (!may || !*may) return may;
   UsersStore users{session};
-  const bool was_admin = user.admin && !user.suspended;
-  const bool stays_admin = change.admin && !change.suspended;
-  if (was_admin && !stays_admin) {
-    auto admins = users.count_admins();
-    if (!admins) return pass(admins);
-    if (*admins <= 1) return refuse(409, "last_admin", "The last administrator stays one.");
-  }
   if (auto set = users.set_roles(user.id, change.admin, change.creator, change.suspended); !set) return pass(set);
   if (change.suspended) {
     if (auto ended = SessionsStore{session}.remove_all_of(user.id); !ended) return pass(ended);
   }
-  if (change.suspended || !change.creator) {
+  if (change.suspended) {
+    if (auto taken = take_down_lives(session, user.id, rules, now); !taken) return pass(taken);
+  } else if (!change.creator) {
     auto live = StreamsStore{session}.active_of(user.id);
     if (!live) return pass(live);
     if (*live) {
       if (auto ended = end_stream(session, (*live)->id, rules, now); !ended) return pass(ended);
-    }
-  }
-  if (change.suspended) {
-    // Nothing of theirs goes on playing for the time that an ended broadcast is otherwise kept.
-    auto kept = StreamsStore{session}.kept_of(user.id);
-    if (!kept) return pass(kept);
-    for (const StreamId id : *kept) {
-      if (auto owed = ErrandsStore{session}.want(ErrandKind::stream_remove, id.view(), now); !owed) return pass(owed);
     }
   }
   if (change.suspended != user.suspended) {
@@ -288,6 +309,24 @@ Result<Outcome<void>> change_roles(sql::Session& session, const User& user, cons
       if (auto owed = ErrandsStore{session}.want(ErrandKind::video_access, id.view(), now); !owed) return pass(owed);
     }
   }
+  return Outcome<void>{};
+}
+
+Result<Outcome<void>> remove_account(sql::Session& session, const User& user, const LiveRules& rules,
+                                     std::int64_t now) {
+  auto may = check_admin_stays(session, user, false);
+  if (!may || !*may) return may;
+  SessionsStore sessions{session};
+  if (auto ended = sessions.remove_all_of(user.id); !ended) return pass(ended);
+  if (auto ended = sessions.remove_tokens_of(user.id); !ended) return pass(ended);
+  if (auto taken = take_down_lives(session, user.id, rules, now); !taken) return pass(taken);
+  if (auto forgotten = StreamsStore{session}.forget_words_of(user.id); !forgotten) return pass(forgotten);
+  auto videos = VideosStore{session}.ids_of(user.id);
+  if (!videos) return pass(videos);
+  for (const VideoId id : *videos) {
+    if (auto taken = take_down_video(session, id, now); !taken) return pass(taken);
+  }
+  if (auto removed = UsersStore{session}.set_removed(user.id, now); !removed) return pass(removed);
   return Outcome<void>{};
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "control-plane/identity.h"
 #include "control-plane/live.h"
 #include "control-plane/outcome.h"
 #include "control-plane/users_store.h"
@@ -76,8 +77,10 @@ BOOST_DESCRIBE_STRUCT(VideoChange, (), (title, visibility))
 /// @refusal 404 not_found; 400 bad_title, malformed.
 Result<Outcome<VideoView>> change_video(sql::Session& session, const User& user, VideoId video,
                                         const VideoChange& change, std::int64_t now);
+/// A lease of its work may outlive a deleted video for this long: what it wrote is removed once more after it.
+inline constexpr std::int64_t kTidyDeletedMs = 600'000;
 /// The owner or an administrator. @refusal 404 not_found.
-Result<Outcome<void>> delete_video(sql::Session& session, const User& user, VideoId video, std::int64_t now);
+Result<Outcome<void>> delete_video(sql::Session& session, const Identity& who, VideoId video, std::int64_t now);
 /// @refusal 404 not_found; 409 not_retryable.
 Result<Outcome<VideoView>> retry_video(sql::Session& session, const User& user, VideoId video, std::int64_t now);
 
@@ -89,6 +92,10 @@ struct RoleChange {
 /// Suspending ends sessions and the live stream and hides the videos. @refusal 409 last_admin.
 Result<Outcome<void>> change_roles(sql::Session& session, const User& user, const RoleChange& change,
                                    const LiveRules& rules, std::int64_t now);
+
+/// All that an account is and made: sessions, tokens and key end, its videos and broadcasts are taken down, its name is
+/// free again (docs/running.md says what stays, and why). @refusal 409 last_admin.
+Result<Outcome<void>> remove_account(sql::Session& session, const User& user, const LiveRules& rules, std::int64_t now);
 
 /// The kind that a failed work is shown with, and whether a retry may help.
 struct ShownFailure {

@@ -102,6 +102,33 @@ TEST_CASE("uploads: a terminated one takes its draft along, and what came late f
   });
 }
 
+TEST_CASE("uploads: a name that climbs, lies or never ends is a name to show, and leads nowhere") {
+  on_each_engine([](Stage& stage) {
+    const UploadRules rules{.upload_bytes_max = 100, .user_bytes_max = 1'000'000, .drafts_max = 100};
+    const std::pair<std::string, std::string> names[] = {{"../../../../etc/cron.d/x.mp4", "x.mp4"},
+                                                         {"..\\..\\windows\\y.mp4", "y.mp4"},
+                                                         {"/etc/passwd", "passwd"},
+                                                         {"evil\nname\x1b[31m.mp4", "evil_name_[31m.mp4"},
+                                                         {"../", "upload"},
+                                                         {std::string(10'000, 'a'), std::string(255, 'a')}};
+    for (const auto& [sent, shown] : names) {
+      CAPTURE(sent);
+      const auto ticket = stage.write([&](sql::Session& session) {
+        return authorise_upload(session, stage.user, {.bytes = 1, .filename = sent}, rules, kNow);
+      });
+      REQUIRE(ticket);
+      const auto upload =
+          stage.write([&](sql::Session& session) { return UploadsStore{session}.by_id(ticket->upload); });
+      CHECK(upload->filename == shown);
+      // What it is kept as is its id alone, whatever ingest says of it.
+      const auto lied = stage.write([&](sql::Session& session) {
+        return finish_upload(session, {ticket->upload, ticket->video, "uploads/../" + sent, 1, sent}, kNow);
+      });
+      CHECK(lied.error().code == "malformed");
+    }
+  });
+}
+
 TEST_CASE("titles come from the file's name when none was given, in whole characters") {
   CHECK(title_from("", "beach.mp4") == "beach");
   CHECK(title_from("", "C:\\films\\beach.final.mov") == "beach.final");

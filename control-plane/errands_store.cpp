@@ -69,6 +69,10 @@ Result<void> ErrandsStore::failed(const Errand& errand, std::string_view reason,
       {to_string(errand.kind), errand.subject, run_after, reason}));
 }
 
+Result<std::int64_t> ErrandsStore::hurry(std::int64_t now) {
+  return sql_.run("errands.hurry", "UPDATE errands SET run_after = :1 WHERE attempts > 0 AND run_after > :1", {now});
+}
+
 Result<std::vector<Errand>> ErrandsStore::failing(std::int64_t limit) {
   return many(sql_, "errands.failing", "WHERE attempts > 0 ORDER BY attempts DESC, kind, subject LIMIT :1", {limit});
 }

@@ -16,7 +16,7 @@ namespace ribalta::control {
 
 enum class ErrandKind : std::uint8_t {
   video_access,   ///< tell packager, Redis and edges who may play a video; a deleted one's objects go
-  video_tidy,     ///< remove versions of a video that nothing plays or writes
+  video_tidy,     ///< remove versions of a video that nothing plays or writes; of a deleted one, all
   upload_remove,  ///< remove an uploaded file
   stream_plan,    ///< hand the ladder plan to the packager
   stream_end,     ///< end a stream at the packager
@@ -42,6 +42,8 @@ class ErrandsStore {
   /// Unless it was wanted again meanwhile.
   Result<void> succeeded(const Errand& errand);
   Result<void> failed(const Errand& errand, std::string_view reason, std::int64_t run_after);
+  /// What failed is tried again now: whom it waited for is back.
+  Result<std::int64_t> hurry(std::int64_t now);
   /// What failed at least once and is still owed, the longest first.
   Result<std::vector<Errand>> failing(std::int64_t limit);
 

@@ -217,6 +217,21 @@ Result<void> end_stream(sql::Session& session, StreamId stream, const LiveRules&
   return errands.want(ErrandKind::stream_remove, stream.view(), now + rules.keep_ms);
 }
 
+Result<Outcome<UserId>> take_down_stream(sql::Session& session, const Identity& who, StreamId id,
+                                         const LiveRules& rules, std::int64_t now) {
+  auto stream = StreamsStore{session}.by_id(id);
+  if (!stream) return pass(stream);
+  const bool own = *stream && who.user && who.user->id == (*stream)->user;
+  if (!*stream || (*stream)->removed || (!own && !who.is_admin())) {
+    return refuse(404, "not_found", "There is no such broadcast, or it is no longer kept.");
+  }
+  if ((*stream)->state != StreamState::ended) {
+    if (auto ended = end_stream(session, id, rules, now); !ended) return pass(ended);
+  }
+  if (auto owed = ErrandsStore{session}.want(ErrandKind::stream_remove, id.view(), now); !owed) return pass(owed);
+  return Outcome<UserId>{(*stream)->user};
+}
+
 Result<bool> streams_want_sweep(sql::Session& session, std::int64_t now) {
   auto silent = StreamsStore{session}.silent_since(now - kHolderSilenceMs, kSweepMax);
   if (!silent) return pass(silent);

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "control-plane/identity.h"
 #include "control-plane/outcome.h"
 #include "control-plane/secrets.h"
 #include "control-plane/streams_store.h"
@@ -121,6 +122,11 @@ Result<StreamAction> stream_heartbeat(sql::Session& session, StreamId stream, co
 
 /// Ends it here and owes the packager the end. Idempotent.
 Result<void> end_stream(sql::Session& session, StreamId stream, const LiveRules& rules, std::int64_t now);
+
+/// Ends it where it is on, and owes the removal of its media now: by its owner, or an administrator.
+/// @return whose it was. @refusal 404 not_found: nobody's, another's, or removed before.
+Result<Outcome<UserId>> take_down_stream(sql::Session& session, const Identity& who, StreamId stream,
+                                         const LiveRules& rules, std::int64_t now);
 
 /// Whether sweep_streams has anything to do: a read, so that nothing is written each second.
 Result<bool> streams_want_sweep(sql::Session& session, std::int64_t now);

@@ -157,6 +157,16 @@ const sql::Migration& work() {
   return step;
 }
 
+const sql::Migration& removed_accounts() {
+  static const sql::Migration step{"removed accounts",
+                                   {
+                                       // When; 0: it is there. Its row stays without name, password or rights: rows
+                                       // of deleted videos and streams point at it, and edges are told of those.
+                                       "ALTER TABLE users ADD COLUMN removed BIGINT NOT NULL DEFAULT 0",
+                                   }};
+  return step;
+}
+
 const sql::Migration& nodes() {
   static const sql::Migration step{"nodes",
                                    {
@@ -174,7 +184,7 @@ const sql::Migration& nodes() {
 }  // namespace
 
 std::span<const sql::Migration> migrations() {
-  static const std::array<sql::Migration, 5> steps{accounts(), live(), videos(), work(), nodes()};
+  static const std::array<sql::Migration, 6> steps{accounts(), live(), videos(), work(), removed_accounts(), nodes()};
   return steps;
 }
 

@@ -38,9 +38,6 @@ inline constexpr std::size_t kNoticesPageMax = 1'000;
 inline constexpr std::chrono::milliseconds kNoticesHeld{4'000};
 /// Not heard of for so long, a node counts as down: two questions that did not come, and some.
 inline constexpr std::int64_t kNodeSilenceMs = 12'000;
-/// Streams removed this long ago may still lie in an edge's cache, whose entries end after a day.
-inline constexpr std::int64_t kRemovedStreamsMs = 25 * 3'600'000;
-inline constexpr std::int64_t kRemovedStreamsMax = 5'000;
 
 struct Notice {
   std::string kind;    ///< `video` or `stream`

@@ -80,4 +80,8 @@ Result<bool> SessionsStore::remove_token(std::string_view id, UserId user) {
   return hit(sql_.run("api_tokens.remove", "DELETE FROM api_tokens WHERE id = :1 AND user_id = :2", {id, user.view()}));
 }
 
+Result<void> SessionsStore::remove_tokens_of(UserId user) {
+  return done(sql_.run("api_tokens.remove_of_user", "DELETE FROM api_tokens WHERE user_id = :1", {user.view()}));
+}
+
 }  // namespace ribalta::control

@@ -44,6 +44,7 @@ class SessionsStore {
   Result<std::vector<ApiToken>> tokens_of(UserId user);
   /// @return whether there was one.
   Result<bool> remove_token(std::string_view id, UserId user);
+  Result<void> remove_tokens_of(UserId user);
 
  private:
   sql::Session& sql_;

@@ -129,6 +129,13 @@ Result<void> StreamsStore::set_removed(StreamId id) {
   return done(sql_.run("streams.set_removed", "UPDATE streams SET removed = 1 WHERE id = :1", {id.view()}));
 }
 
+Result<void> StreamsStore::forget_words_of(UserId user) {
+  return done(sql_.run("streams.forget_words_of",
+                       "UPDATE streams SET title = '', node = '', health = '', source = '', plan = '' "
+                       "WHERE user_id = :1 AND state = 'ended'",
+                       {user.view()}));
+}
+
 Result<std::vector<Stream>> StreamsStore::silent_since(std::int64_t before, std::int64_t limit) {
   return many(sql_, "streams.silent_since", "WHERE s.state <> 'ended' AND s.heard < :1 ORDER BY s.heard LIMIT :2",
               {before, limit});
@@ -145,20 +152,21 @@ Result<std::vector<StreamId>> StreamsStore::ended_before(std::int64_t before, st
   return ids;
 }
 
-Result<std::vector<StreamId>> StreamsStore::removed_since(std::int64_t after, std::int64_t limit) {
-  auto rows = sql_.rows<std::string>(
-      "streams.removed_since",
-      "SELECT id FROM streams WHERE state = 'ended' AND removed = 1 AND ended > :1 ORDER BY ended DESC LIMIT :2",
-      {after, limit});
-  if (!rows) return pass(rows);
-  std::vector<StreamId> found;
-  for (const auto& [id] : *rows) found.push_back(stored_id<StreamId>(id));
-  return found;
-}
-
 Result<std::vector<StreamId>> StreamsStore::kept_of(UserId user) {
   auto rows = sql_.rows<std::string>("streams.kept_of", "SELECT id FROM streams WHERE user_id = :1 AND removed = 0",
                                      {user.view()});
+  if (!rows) return pass(rows);
+  std::vector<StreamId> ids;
+  for (const auto& [id] : *rows) ids.push_back(stored_id<StreamId>(id));
+  return ids;
+}
+
+Result<std::vector<StreamId>> StreamsStore::removed_since(std::int64_t ended_since, std::string_view after,
+                                                          std::int64_t limit) {
+  auto rows = sql_.rows<std::string>(
+      "streams.removed_since",
+      "SELECT id FROM streams WHERE state = 'ended' AND removed = 1 AND ended >= :1 AND id > :2 ORDER BY id LIMIT :3",
+      {ended_since, after, limit});
   if (!rows) return pass(rows);
   std::vector<StreamId> ids;
   for (const auto& [id] : *rows) ids.push_back(stored_id<StreamId>(id));

@@ -57,15 +57,17 @@ class StreamsStore {
   Result<void> set_plan_sent(StreamId id);
   Result<void> set_ended(StreamId id, std::int64_t now);
   Result<void> set_removed(StreamId id);
+  /// Of one whose account is removed: titles, and what was noted of encoder and source.
+  Result<void> forget_words_of(UserId user);
 
   /// Not ended, and nothing heard since `before`.
   Result<std::vector<Stream>> silent_since(std::int64_t before, std::int64_t limit);
   /// Ended before that instant, media still there.
   Result<std::vector<StreamId>> ended_before(std::int64_t before, std::int64_t limit);
-  /// Their media was removed; ended after that instant, newest first.
-  Result<std::vector<StreamId>> removed_since(std::int64_t after, std::int64_t limit);
   /// The user's streams whose media is still there, ended or not.
   Result<std::vector<StreamId>> kept_of(UserId user);
+  /// Whose media were removed, of those that ended since then: a page of them, by id, after `after` (empty: the first).
+  Result<std::vector<StreamId>> removed_since(std::int64_t ended_since, std::string_view after, std::int64_t limit);
   Result<std::int64_t> count_active();
 
  private:

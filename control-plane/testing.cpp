@@ -192,9 +192,36 @@ Task<Result<redis::Reply>> FakeRedis::command(std::vector<std::string> arguments
   if (down) co_return fail(Code::unavailable, "not connected");
   std::string line;
   for (const std::string& argument : arguments) line += (line.empty() ? "" : " ") + argument;
+  for (bool first = true;; first = false) {
+    {
+      const std::scoped_lock lock{mutex_};
+      if (first && !line.empty() && line == held_line_) {
+        held_line_.clear();
+        held_ = true;
+        changed_.notify_all();
+      } else if (first || !held_) {
+        break;
+      }
+    }
+    co_await sleep_for(std::chrono::milliseconds{5});
+  }
   notes_.add(std::move(line));
   co_return redis::Reply{.kind = redis::Reply::Kind::text, .text = "OK"};
 }
+
+void FakeRedis::hold(std::string line) {
+  const std::scoped_lock lock{mutex_};
+  held_line_ = std::move(line);
+}
+bool FakeRedis::wait_held() {
+  std::unique_lock lock{mutex_};
+  return changed_.wait_for(lock, std::chrono::seconds{10}, [this] { return held_; });
+}
+void FakeRedis::release() {
+  const std::scoped_lock lock{mutex_};
+  held_ = false;
+}
+
 House::House(HouseOptions options) {
   node.redis = redis;
   node.config.data = folder.path();

@@ -85,6 +85,10 @@ class FakeRedis : public redis::Client {
   /// `SET video:x:access public` lines since the last call.
   std::vector<std::string> heard() { return notes_.take(); }
   bool wait_for(std::string_view line) { return notes_.wait_for(line); }
+  /// The next command of this line waits for `release`; `wait_held` returns once it does (false: not within 10 s).
+  void hold(std::string line);
+  bool wait_held();
+  void release();
   /// As after a reconnect.
   void reconnect() {
     if (connected_) connected_();
@@ -95,6 +99,10 @@ class FakeRedis : public redis::Client {
 
  private:
   Notes notes_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string held_line_;
+  bool held_ = false;
   std::function<void()> connected_;
 };
 

@@ -39,7 +39,7 @@ Result<std::optional<User>> UsersStore::by_id(UserId id) {
 }
 
 Result<std::optional<User>> UsersStore::by_name(std::string_view name) {
-  return one(sql_, "users.by_name", "WHERE u.name = :1", {name});
+  return one(sql_, "users.by_name", "WHERE u.name = :1 AND u.removed = 0", {name});
 }
 
 Result<void> UsersStore::set_password(UserId id, std::string_view password) {
@@ -55,8 +55,19 @@ Result<void> UsersStore::set_live_title(UserId id, std::string_view title) {
   return done(sql_.run("users.set_live_title", "UPDATE users SET live_title = :2 WHERE id = :1", {id.view(), title}));
 }
 
+Result<void> UsersStore::set_removed(UserId id, std::int64_t now) {
+  // No name of anybody's has a colon (check_name).
+  const std::string nobody = "removed:" + id.text();
+  if (auto gone = sql_.run("stream_keys.remove_of", "DELETE FROM stream_keys WHERE user_id = :1", {id.view()}); !gone)
+    return pass(gone);
+  return done(sql_.run("users.set_removed",
+                       "UPDATE users SET name = :2, password = '', admin = 0, creator = 0, suspended = 1, "
+                       "live_title = '', removed = :3 WHERE id = :1",
+                       {id.view(), nobody, now}));
+}
+
 Result<std::int64_t> UsersStore::count() {
-  return number(sql_.row<std::int64_t>("users.count", "SELECT COUNT(*) FROM users"));
+  return number(sql_.row<std::int64_t>("users.count", "SELECT COUNT(*) FROM users WHERE removed = 0"));
 }
 
 Result<std::int64_t> UsersStore::count_admins() {

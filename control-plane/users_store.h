@@ -36,11 +36,15 @@ class UsersStore {
 
   /// @error conflict: the name is taken.
   Result<void> insert(const User& user);
+  /// Also one that was removed: it is suspended, and has no name that anybody could have.
   Result<std::optional<User>> by_id(UserId id);
   Result<std::optional<User>> by_name(std::string_view name);
   Result<void> set_password(UserId id, std::string_view password);
   Result<void> set_roles(UserId id, bool admin, bool creator, bool suspended);
   Result<void> set_live_title(UserId id, std::string_view title);
+  /// Leaves id and instants: name, password, rights and stream key go. Its name is free again.
+  Result<void> set_removed(UserId id, std::int64_t now);
+  /// Not the removed ones.
   Result<std::int64_t> count();
   /// Administrators who are not suspended.
   Result<std::int64_t> count_admins();

@@ -153,10 +153,12 @@ std::size_t AnswerTable::used() const {
 }
 
 Verdict decide(const std::optional<std::string>& access, bool authorised) {
-  if (access == "gone") return Verdict::gone;
+  if (is_gone(access)) return Verdict::gone;
   if (access == "token" && !authorised) return Verdict::forbidden;
   return Verdict::go;
 }
+
+bool is_gone(const std::optional<std::string>& answer) { return answer == "gone"; }
 
 Result<Tag> parse_tag(std::string_view text) {
   Tag tag;
@@ -169,6 +171,18 @@ Result<Tag> parse_tag(std::string_view text) {
   }
   if (!is_id(tag.id)) return fail(Code::malformed, "tag: not an id");
   return tag;
+}
+
+std::string tag_text(const Tag& tag) {
+  return (tag.kind == MediaKind::live ? "stream:" : "video:") + std::string{tag.id};
+}
+
+Result<Tag> tag_of_cache_key(std::string_view key) {
+  const std::size_t path = key.find('/');
+  if (path == std::string_view::npos || path == 0 || key[path - 1] != '|') return fail(Code::malformed, "cache key");
+  const Result<MediaTarget> target = parse_media_target(key.substr(path));
+  if (!target) return fail(Code::malformed, "cache key: no media path");
+  return Tag{.kind = target->kind, .id = target->id};
 }
 
 }  // namespace ribalta::edge

@@ -91,6 +91,8 @@ enum class Verdict : std::uint8_t { go, forbidden, gone };
 /// `access` as it stands in Redis (`public`, `token`, `gone`); unknown or anything else goes on to the origin, which
 /// decides.
 Verdict decide(const std::optional<std::string>& access, bool authorised);
+/// `gone` stands where a video's access or a stream's origin would: it was taken down, whatever is still cached of it.
+bool is_gone(const std::optional<std::string>& answer);
 
 /// A tag of the purge channel: `video:{id}` or `stream:{id}`.
 struct Tag {
@@ -98,5 +100,9 @@ struct Tag {
   std::string_view id;
 };
 Result<Tag> parse_tag(std::string_view text);
+std::string tag_text(const Tag& tag);
+/// Of what an answer in the cache is, by its key (media_path.h). The id is a view into it. @error malformed: no key of
+/// ours.
+Result<Tag> tag_of_cache_key(std::string_view key);
 
 }  // namespace ribalta::edge

@@ -200,6 +200,29 @@ TEST_CASE("verdict: only 'gone' and 'token' refuse; what is not known is the ori
   CHECK(decide("gone", true) == Verdict::gone);
 }
 
+TEST_CASE("tag: of what is in the cache, by any key that was made for it") {
+  const std::string paths[] = {"/v/" + kA + "/7/v720/3.m4s", "/v/" + kA + "/7/index.mpd",
+                               "/live/" + kA + "/v720/1-2.m4s", "/live/" + kA + "/v720.m3u8?_HLS_msn=5&_HLS_part=1"};
+  for (const std::string& path : paths) {
+    for (const bool authorised : {false, true}) {
+      for (const std::uint64_t generation : {std::uint64_t{0}, std::uint64_t{1'790'000'000'123}}) {
+        const MediaTarget target = parse_media_target(path).value();
+        const std::string key = cache_key(target, authorised, generation);
+        CAPTURE(key);
+        const auto tag = tag_of_cache_key(key);
+        REQUIRE(tag);
+        CHECK(tag_text(*tag) == (path.starts_with("/v/") ? "video:" : "stream:") + kA);
+      }
+    }
+  }
+  for (const char* key : {"", "/", "p|", "p|/", "p|/v/", "p|/assets/app.js", "x/v/0123456789abcdef/1/index.m3u8"}) {
+    CHECK(!tag_of_cache_key(key));
+  }
+  CHECK(is_gone("gone"));
+  CHECK(!is_gone("public"));
+  CHECK(!is_gone(std::nullopt));
+}
+
 TEST_CASE("tag: streams and videos with an id, and nothing else") {
   CHECK(parse_tag("stream:" + kA)->kind == MediaKind::live);
   CHECK(parse_tag("video:" + kA)->kind == MediaKind::vod);

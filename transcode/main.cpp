@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
   using namespace ribalta;
   using namespace ribalta::transcode;
   const std::string_view first = argc > 1 ? argv[1] : "";
-  if (first == kChildFlag) return child_main();
+  if (first == kChildFlag) return child_main(transcode_file);
   if (first == "probe") return probe_main(argc - 2, argv + 2);
   if (first == "file") return local_main(argc - 2, argv + 2);
 

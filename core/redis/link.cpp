@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "core/redis/reply_guard.h"
+
 namespace ribalta::redis {
 namespace {
 
@@ -12,6 +14,7 @@ namespace {
 constexpr int kReadBytes = 16 * 1024;
 /// Beyond a reply's own bytes: protocol, and replies that are read together with it.
 constexpr std::size_t kReplyOverhead = 64 * 1024;
+static_assert(kReplyElementsMax * sizeof(Reply) >= kReplyBytesMax, "an array that fits is never refused by its count");
 /// Deeper arrays than any command of ours answers with.
 constexpr int kReplyDepthMax = 8;
 
@@ -66,6 +69,7 @@ Result<void> Link::connect(const http::Address& address, std::function<void()> o
     redisAsyncFree(std::exchange(context_, nullptr));
     return fail(Code::unavailable, "redis: connect:", reason);
   }
+  guard_replies(*context_->c.reader, *context_);
   if (address.unix_path.empty()) redisEnableKeepAlive(&context_->c);
   boost::system::error_code error;
   descriptor_.assign(context_->c.fd, error);

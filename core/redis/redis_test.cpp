@@ -11,17 +11,18 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <condition_variable>
 #include <future>
-#include <mutex>
 #include <stdexcept>
 
 #include "core/http/http.h"
+#include "core/testing/false_redis.h"
 #include "core/testing/run.h"
 
 using namespace ribalta;
 using namespace std::chrono_literals;
+using ribalta::testing::FalseRedis;
 using ribalta::testing::run_on;
+using ribalta::testing::Tally;
 using ribalta::testing::TemporaryFolder;
 
 namespace {
@@ -62,30 +63,6 @@ class RedisServer {
  private:
   std::string folder_;
   pid_t process_ = -1;
-};
-
-/// How often something came about, told by one thread and waited for by another.
-class Tally {
- public:
-  void add() {
-    const std::lock_guard lock{mutex_};
-    ++count_;
-    changed_.notify_all();
-  }
-  [[nodiscard]] int count() const {
-    const std::lock_guard lock{mutex_};
-    return count_;
-  }
-  /// Returns once it came about this often (fails the test: not within 20 s).
-  void wait_for(int count) {
-    std::unique_lock lock{mutex_};
-    REQUIRE(changed_.wait_for(lock, 20s, [this, count] { return count_ >= count; }));
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  int count_ = 0;
 };
 
 struct Set {
@@ -238,6 +215,37 @@ TEST_CASE("redis: a reply of the limit is read, a longer one is an error, and a 
   CHECK(set.command({"PING"}).has_value());
 }
 
+TEST_CASE("redis: whatever is answered, and whether it was asked for or not, it costs the connection at most") {
+  for (const char* bytes :
+       {"+OK\r\n+OK\r\n", "*2147483647\r\n", "*-2\r\n", "$-2\r\n", "HTTP/1.1 400 No\r\n\r\n", ":\r\n",
+        "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", "-ERR\r\n-ERR\r\n"}) {
+    for (const bool unasked : {false, true}) {
+      CAPTURE(bytes);
+      CAPTURE(unasked);
+      const TemporaryFolder folder;
+      FalseRedis server{folder.path(), bytes, unasked};
+      LoopPool loops{1};
+      loops.start();
+      Tally connections;
+      std::shared_ptr<redis::Client> client;
+      run_on(loops,
+             [](LoopPool& on, const FalseRedis& at, Tally& made, std::shared_ptr<redis::Client>& held) -> Task<void> {
+               held = redis::Client::create(on.loop(0), at.address(), 5s);
+               held->on_connected([&made] { made.add(); });
+               co_return;
+             }(loops, server, connections, client));
+      connections.wait_for(1);
+      if (!unasked) {  // what comes of the command is told; then the connection is made again
+        std::vector<std::string> get{"GET", "x"};
+        static_cast<void>(run_on(loops, client->command(std::move(get))));
+      }
+      server.came.wait_for(2);
+      run_on(loops, [](std::shared_ptr<redis::Client> held) -> Task<void> { co_return held->close(); }(client));
+      loops.stop(5s);
+    }
+  }
+}
+
 TEST_CASE("redis: a client that is closed refuses, and those who wait are told") {
   Set set;
   REQUIRE(set.command({"CLIENT", "PAUSE", "60000", "ALL"}).has_value());
@@ -297,4 +305,35 @@ TEST_CASE("subscriber: messages come on their channel, and again after a restart
   CHECK(renewals.count() == 2);
   run_on(set.loops,
          [](std::shared_ptr<redis::Subscriber> ended) -> Task<void> { co_return ended->close(); }(subscriber));
+}
+
+TEST_CASE("subscriber: a message that is short, empty, or none at all costs its connection, not the process") {
+  for (const char* bytes :
+       {"*0\r\n", "*1\r\n$7\r\nmessage\r\n", "*3\r\n$-1\r\n$4\r\nbell\r\n$1\r\nx\r\n", "*3\r\n:1\r\n:2\r\n:3\r\n",
+        "*3\r\n$11\r\nunsubscribe\r\n$4\r\nbell\r\n$1\r\n0\r\n", "$4\r\nbell\r\n", "+OK\r\n", ":1\r\n", "$-1\r\n",
+        "*3\r\n*3\r\n:1\r\n:1\r\n:1\r\n$4\r\nbell\r\n$1\r\nx\r\n"}) {
+    for (const bool unasked : {false, true}) {
+      CAPTURE(bytes);
+      CAPTURE(unasked);
+      const TemporaryFolder folder;
+      const std::string standing = "*3\r\n$9\r\nsubscribe\r\n$4\r\nbell\r\n:1\r\n";
+      FalseRedis server{folder.path(), unasked ? bytes : standing + bytes, unasked};
+      LoopPool loops{1};
+      loops.start();
+      Tally renewals;
+      std::shared_ptr<redis::Subscriber> subscriber;
+      run_on(
+          loops,
+          [](LoopPool& on, const FalseRedis& at, Tally& made, std::shared_ptr<redis::Subscriber>& held) -> Task<void> {
+            held = redis::Subscriber::create(on.loop(0), at.address());
+            held->subscribe("bell", [](std::string_view, std::string_view) { CHECK(false); });
+            held->on_subscribed([&made] { made.add(); });
+            co_return;
+          }(loops, server, renewals, subscriber));
+      server.came.wait_for(3);  // dropped, and made again
+      CHECK((renewals.count() > 0) == !unasked);
+      run_on(loops, [](std::shared_ptr<redis::Subscriber> held) -> Task<void> { co_return held->close(); }(subscriber));
+      loops.stop(5s);
+    }
+  }
 }

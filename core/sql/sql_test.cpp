@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <iterator>
 #include <limits>
 #include <thread>
 
@@ -145,6 +147,68 @@ TEST_CASE("a transaction that returns an error leaves nothing behind") {
         [](Session& session) { return session.row<std::int64_t>("count", "SELECT COUNT(*) FROM things"); });
     CHECK(std::get<0>(**count) == 0);
   });
+}
+
+TEST_CASE("of a log that a power cut left torn, what was committed before the tear is there, whole, and it goes on") {
+  const std::string address = testing::fresh_database(Engine::sqlite);
+  const std::string file = address.substr(std::string_view{"sqlite:"}.size());
+  const auto database = Database::open({.address = address, .connections = 1, .synchronous_full = true});
+  REQUIRE(database);
+  make_table(**database);
+  constexpr std::int64_t kCommits = 12;
+  for (std::int64_t i = 0; i < kCommits; ++i) {
+    const auto done = (*database)->write("pair", [i](Session& session) -> Result<std::int64_t> {
+      const std::string word(700, static_cast<char>('a' + i));
+      auto one = session.run("put", "INSERT INTO things (id, big, word) VALUES (:1, :2, :3)",
+                             {std::to_string(i) + "a", i, word});
+      if (!one) return one;
+      return session.run("put", "INSERT INTO things (id, big) VALUES (:1, :2)", {std::to_string(i) + "b", i});
+    });
+    REQUIRE(done);
+  }
+  const auto bytes_of = [](const std::string& name) {
+    std::ifstream in{name, std::ios::binary};
+    return std::string{std::istreambuf_iterator<char>{in}, {}};
+  };
+  const std::string pages = bytes_of(file);
+  const std::string log = bytes_of(file + "-wal");
+  REQUIRE(log.size() > 30'000);
+
+  enum class Tail : std::uint8_t { cut, zeros, garbage };
+  for (const Tail tail : {Tail::cut, Tail::zeros, Tail::garbage}) {
+    std::int64_t most = -1;
+    for (std::size_t size = 0; size <= log.size();
+         size = size == log.size() ? size + 1 : std::min(size + 1'777, log.size())) {
+      CAPTURE(size);
+      std::string torn = log.substr(0, size);
+      if (tail != Tail::cut) torn.resize(log.size(), tail == Tail::zeros ? '\0' : 'x');
+      const std::string copy = testing::fresh_database(Engine::sqlite);
+      const std::string at = copy.substr(std::string_view{"sqlite:"}.size());
+      std::ofstream{at, std::ios::binary} << pages;
+      std::ofstream{at + "-wal", std::ios::binary} << torn;
+      const auto again = Database::open({.address = copy, .connections = 1, .synchronous_full = true});
+      REQUIRE(again);
+      const auto table = (*again)->read([](Session& session) {
+        return session.row<std::int64_t>("has", "SELECT COUNT(*) FROM sqlite_master WHERE name = 'things'");
+      });
+      REQUIRE(table);
+      if (std::get<0>(**table) == 0) {  // torn before the table was made
+        CHECK(most == -1);
+        continue;
+      }
+      const auto found = (*again)->read([](Session& session) {
+        return session.row<std::int64_t, std::int64_t>("count", "SELECT COUNT(*), COUNT(DISTINCT big) FROM things");
+      });
+      REQUIRE(found);
+      const auto [rows, commits] = **found;
+      CHECK(rows == 2 * commits);  // no half of a transaction
+      CHECK(commits >= most);
+      most = commits;
+      must((*again)->read(
+          [](Session& session) { return session.run("put", "INSERT INTO things (id) VALUES ('new')"); }));
+    }
+    CHECK(most == kCommits);  // untorn, all of it
+  }
 }
 
 TEST_CASE("a rule checked by a read in a write transaction holds when many try at once") {

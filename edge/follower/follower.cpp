@@ -9,14 +9,10 @@
 #include "core/log.h"
 
 namespace ribalta::edge {
-namespace {
 
-struct Notice {
-  std::string kind;
-  std::string id;
-  std::string access;
-};
 BOOST_DESCRIBE_STRUCT(Notice, (), (kind, id, access))
+
+namespace {
 
 struct NoticesPage {
   std::string cursor;
@@ -34,17 +30,26 @@ BOOST_DESCRIBE_STRUCT(Restricted, (), (items, next))
 constexpr std::string_view kAccessPrefix{"video:"};
 constexpr std::string_view kAccessSuffix{":access"};
 
+constexpr std::string_view kStreams{"stream:"};
+constexpr std::string_view kVideos{"video:"};
+
 std::string access_key(std::string_view id) { return std::string{kAccessPrefix}.append(id).append(kAccessSuffix); }
 
 bool is_access(std::string_view text) { return text == "public" || text == "token" || text == "gone"; }
 
 /// What comes from another machine goes into Redis only as what it must be.
-Result<void> check(const Notice& notice) {
-  const bool known = notice.kind == "video" || notice.kind == "stream";
-  if (!known || !is_id(notice.id) || !is_access(notice.access)) {
-    return fail(Code::malformed, "the first node's answer makes no sense");
+bool makes_sense(const Notice& notice) {
+  const bool video = notice.kind == "video" && is_access(notice.access);
+  const bool stream = notice.kind == "stream" && notice.access == "gone";
+  return (video || stream) && is_id(notice.id);
+}
+
+/// Where the next page of what is restricted begins: streams first, then videos, each by id.
+bool is_place(std::string_view text) {
+  for (const std::string_view kind : {kStreams, kVideos}) {
+    if (text.starts_with(kind)) return text.size() == kind.size() || is_id(text.substr(kind.size()));
   }
-  return {};
+  return false;
 }
 
 }  // namespace
@@ -117,10 +122,8 @@ Task<Result<void>> Follower::step() {
     if (!read) co_return read;
   }
   for (const Notice& notice : page->items) {
-    Result<void> told = check(notice);
-    if (told && notice.kind == "video") told = co_await set_access(notice.id, notice.access);
-    if (told && notice.kind == "stream") told = co_await purge("stream:" + notice.id);
-    if (!told) co_return told;
+    const Result<void> kept = co_await keep(notice);
+    if (!kept) co_return kept;
   }
   cursor_ = page->cursor;
   co_return Result<void>{};
@@ -135,16 +138,12 @@ Task<Result<void>> Follower::read_all() {
     Result<Restricted> page = json_read<Restricted>(*answer, JsonUnknown::ignore);
     if (!page) co_return page.error().in("the first node's restricted videos");
     for (const Notice& notice : page->items) {
-      Result<void> told = check(notice);
-      if (told && notice.kind == "stream") told = co_await purge("stream:" + notice.id);
-      if (told && notice.kind == "video") {
-        restricted.emplace(notice.id, true);
-        told = co_await set_access(notice.id, notice.access);
-      }
-      if (!told) co_return told;
+      if (notice.kind == "video") restricted.emplace(notice.id, true);
+      const Result<void> kept = co_await keep(notice);
+      if (!kept) co_return kept;
     }
     if (restricted.size() > kRestrictedMax) co_return fail(Code::limit, "restricted videos: more than", kRestrictedMax);
-    if (page->next && (!is_id(*page->next) || *page->next <= *after)) {
+    if (page->next && (!is_place(*page->next) || *page->next <= *after)) {
       co_return fail(Code::malformed, "the first node's answer makes no sense");
     }
     after = std::move(page->next);
@@ -174,13 +173,18 @@ Task<Result<void>> Follower::open_others(const std::map<std::string, bool, std::
   co_return Result<void>{};
 }
 
-Task<Result<void>> Follower::set_access(std::string id, std::string access) {
-  std::vector<std::string> set{"SET", access_key(id), access, "GET"};
+Task<Result<void>> Follower::keep(Notice notice) {
+  if (!makes_sense(notice)) co_return fail(Code::malformed, "the first node's answer makes no sense");
+  std::vector<std::string> set;
+  if (notice.kind == "video") set = {"SET", access_key(notice.id), notice.access, "GET"};
+  if (notice.kind == "stream") {
+    set = {"SET", "stream:" + notice.id + ":origin", notice.access, "EX", std::to_string(kGoneStreamS), "GET"};
+  }
   const Result<redis::Reply> earlier = co_await redis_->command(std::move(set));
   if (!earlier) co_return earlier.error().in("redis");
-  const bool same = earlier->kind == redis::Reply::Kind::text && earlier->text == access;
-  if (same || access == "public") co_return Result<void>{};
-  co_return co_await purge("video:" + id);
+  const bool same = earlier->kind == redis::Reply::Kind::text && earlier->text == notice.access;
+  if (same || notice.access == "public") co_return Result<void>{};
+  co_return co_await purge(notice.kind + ":" + notice.id);
 }
 
 Task<Result<void>> Follower::purge(std::string tag) {

@@ -29,14 +29,23 @@ inline constexpr std::int64_t kFirstNodeSilenceMs = 10'000;
 inline constexpr std::chrono::milliseconds kFollowAgain{1'000};
 /// Restricted videos that are kept in mind while all are read anew: 40 MB. Beyond, the edge says so and tries again.
 inline constexpr std::size_t kRestrictedMax = 500'000;
-/// A page of the first node's answers: 1000 notices or videos, and the day's removed streams.
-inline constexpr std::uint64_t kAnswerBytesMax = 4 * 1024 * 1024;
+/// A page of the first node's answers: 1000 notices, videos or streams, and what a later version may say beside them.
+inline constexpr std::uint64_t kAnswerBytesMax = 1024 * 1024;
+/// How long a removed stream is remembered: longer than the cache keeps what nobody asks for (a day).
+inline constexpr std::int64_t kGoneStreamS = 48 * 3'600;
 
 struct FollowerOptions {
   http::Address first;  ///< nginx's way to the first node (edge/first_node.conf.in)
   std::string version;
   std::function<std::int64_t()> now_ms;
   std::chrono::milliseconds again{kFollowAgain};
+};
+
+/// As the first node says it, in its notices and of all that is restricted.
+struct Notice {
+  std::string kind;    ///< `video` or `stream`
+  std::string id;      ///< public id
+  std::string access;  ///< of a video: `public`, `token`, `gone`; of a stream: `gone`
 };
 
 /// All on one loop, that of its Redis client; `health` from anywhere.
@@ -61,7 +70,7 @@ class Follower {
   Task<Result<void>> read_all();
   /// Videos of Redis that are not among the restricted any more.
   Task<Result<void>> open_others(const std::map<std::string, bool, std::less<>>& restricted);
-  Task<Result<void>> set_access(std::string id, std::string access);
+  Task<Result<void>> keep(Notice notice);
   Task<Result<void>> purge(std::string tag);
   void note(const Result<void>& done);
 

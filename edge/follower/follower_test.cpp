@@ -103,12 +103,13 @@ TEST_CASE("follower: reads all that is restricted, page by page, then goes on fr
   Stage stage;
   stage.redis->keys["video:" + kTwo + ":access"] = "token";  // of an earlier time; public by now
   stage.redis->keys["video:zzzzzzzzzzzzzzzz:access"] = "gone";
-  REQUIRE(stage.step({notices("c-1", true),
-                      restricted(R"({"kind":"stream","id":"abcdefghjkmnpqrs","access":"gone"},)" + video(kOne, "token"),
-                                 '"' + kOne + '"'),
-                      restricted(video("zzzzzzzzzzzzzzzz", "gone"))}));
-  CHECK(stage.asked == std::vector<std::string>{"/node/v1/notices?version=1&after=", "/node/v1/restricted?after=",
-                                                "/node/v1/restricted?after=" + kOne});
+  REQUIRE(stage.step(
+      {notices("c-1", true), restricted(R"({"kind":"stream","id":"abcdefghjkmnpqrs","access":"gone"})", R"("video:")"),
+       restricted(video(kOne, "token"), "\"video:" + kOne + '"'), restricted(video("zzzzzzzzzzzzzzzz", "gone"))}));
+  CHECK(stage.asked ==
+        std::vector<std::string>{"/node/v1/notices?version=1&after=", "/node/v1/restricted?after=",
+                                 "/node/v1/restricted?after=video:", "/node/v1/restricted?after=video:" + kOne});
+  CHECK(stage.redis->keys["stream:abcdefghjkmnpqrs:origin"] == "gone");
   CHECK(stage.access(kOne) == "token");
   CHECK(stage.access(kTwo) == "public");
   CHECK(stage.redis->published == std::vector<std::string>{"stream:abcdefghjkmnpqrs", "video:" + kOne});  // news only
@@ -138,17 +139,21 @@ TEST_CASE("follower: what did not get into Redis was not heard: all is read anew
 }
 
 TEST_CASE("follower: an answer that is none of ours puts nothing into Redis") {
-  for (const std::string bad : {video("x", "gone"), video(kOne, "open"), video(kOne + "\\r\\nSET", "gone"),
-                                R"({"kind":"user","id":")" + kOne + R"(","access":"gone"})", std::string{"7"}}) {
+  for (const std::string& bad : {video("x", "gone"), video(kOne, "open"), video(kOne + "\\r\\nSET", "gone"),
+                                 R"({"kind":"user","id":")" + kOne + R"(","access":"gone"})",
+                                 R"({"kind":"stream","id":")" + kOne + R"(","access":"public"})", std::string{"7"}}) {
     Stage stage;
     CHECK_FALSE(stage.step({notices("c-1", false, bad), restricted("")}));
     CHECK_FALSE(stage.step({notices("c-1", true), restricted(bad)}));
     CHECK_MESSAGE(stage.redis->keys.empty(), bad);
     CHECK(stage.redis->published.empty());
   }
-  Stage circle;
-  CHECK_FALSE(circle.step({notices("c-1", true), restricted(video(kOne, "gone"), '"' + kOne + '"'),
-                           restricted(video(kOne, "gone"), '"' + kOne + '"')}));
+  for (const std::string& next : {"video:" + kOne, std::string{"stream:"}, std::string{"video:x"}, kTwo,
+                                  "video:" + kTwo + "&after=", std::string{}}) {
+    Stage lost;
+    CHECK_FALSE(lost.step({notices("c-1", true), restricted(video(kOne, "gone"), "\"video:" + kOne + '"'),
+                           restricted(video(kOne, "gone"), '"' + next + '"'), restricted("")}));
+  }
 }
 
 TEST_CASE("follower: health says in words that the first node is away, or does not know us; and is well again") {

@@ -26,9 +26,9 @@ void Waiter::leave() {
   next_ = nullptr;
 }
 
-Lookups::Lookups(const RedisAddress& redis, Zone zone, bool listens_to_purges, ngx_log_t* log)
-    : zone_(zone), log_(log), commands_(redis, *this, log) {
-  if (listens_to_purges) messages_ = std::make_unique<RedisLink>(redis, *this, log);
+Lookups::Lookups(const RedisAddress& redis, Zone zone, std::function<void(const Tag&)> listens, ngx_log_t* log)
+    : zone_(zone), log_(log), commands_(redis, *this, log), on_purge_(std::move(listens)) {
+  if (on_purge_) messages_ = std::make_unique<RedisLink>(redis, *this, log);
 }
 
 Lookups::~Lookups() {
@@ -109,6 +109,7 @@ void Lookups::redis_message(std::string_view channel, std::string_view text) {
     return;
   }
   zone_.purge(*tag);
+  on_purge_(*tag);
   count(zone_.counters().purges);
 }
 

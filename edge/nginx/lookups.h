@@ -1,6 +1,7 @@
 // Questions to Redis on behalf of requests: those that ask for the same thing at once share one question.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -36,7 +37,8 @@ class Waiter {
 /// What one worker holds: its connections and the questions on their way.
 class Lookups final : public RedisLink::Owner {
  public:
-  Lookups(const RedisAddress& redis, Zone zone, bool listens_to_purges, ngx_log_t* log);
+  /// @param listens  told of each purge, in the worker that listens to them for all; empty in the others.
+  Lookups(const RedisAddress& redis, Zone zone, std::function<void(const Tag&)> listens, ngx_log_t* log);
   ~Lookups() override;
 
   void start();
@@ -65,6 +67,7 @@ class Lookups final : public RedisLink::Owner {
   ngx_log_t* log_;
   std::unordered_map<std::string, std::unique_ptr<Question>> questions_;  ///< by Redis key
   RedisLink commands_;
+  std::function<void(const Tag&)> on_purge_;
   std::unique_ptr<RedisLink> messages_;  ///< only in the worker that listens to purges for all
 };
 

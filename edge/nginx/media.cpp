@@ -182,6 +182,10 @@ ngx_int_t decide_request(ngx_http_request_t* r, MediaRequest& state, Counters& c
     }
   }
   state.origin = main_conf(r).default_origin;
+  if (state.target.kind == MediaKind::live && is_gone(answer.value)) {
+    count(counters.refused_gone);
+    return refuse(r, kGone, "gone", "This broadcast has been removed.");
+  }
   if (state.target.kind == MediaKind::live && answer.value) {
     Result<std::string> origin = origin_authority(*answer.value);
     if (origin) {

@@ -7,6 +7,7 @@
 
 #include "core/tokens.h"
 #include "edge/nginx/cache_disk.h"
+#include "edge/nginx/cache_purge.h"
 #include "edge/nginx/cache_waiters.h"
 #include "edge/nginx/lookups.h"
 #include "edge/nginx/nginx.h"
@@ -30,6 +31,7 @@ struct MainConf {
 
 /// What one worker holds.
 struct Worker {
+  std::unique_ptr<CachePurge> cache_purge;  ///< only in the worker that listens to purges for all
   Lookups lookups;
   CacheWaiters waiters;
   CacheDisk cache_disk;

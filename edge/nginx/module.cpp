@@ -222,8 +222,15 @@ ngx_int_t init_process(ngx_cycle_t* cycle) {
   const auto* conf = static_cast<MainConf*>(ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ribalta_module));
   if (conf == nullptr) return NGX_OK;  // no http { }
   return guarded(cycle->log, ngx_int_t{NGX_ERROR}, [&]() -> ngx_int_t {
-    const bool listens_to_purges = ngx_worker == 0;
-    worker() = new Worker{.lookups{*conf->redis, Zone{conf->zone}, listens_to_purges, cycle->log},
+    Zone zone{conf->zone};
+    std::unique_ptr<CachePurge> cache_purge;
+    std::function<void(const Tag&)> listens;
+    if (ngx_worker == 0) {
+      cache_purge = std::make_unique<CachePurge>(proxy_caches(cycle), zone.counters().purged_files);
+      listens = [purge = cache_purge.get()](const Tag& tag) { purge->want(tag); };
+    }
+    worker() = new Worker{.cache_purge = std::move(cache_purge),
+                          .lookups{*conf->redis, zone, std::move(listens), cycle->log},
                           .waiters{cycle->log},
                           .cache_disk{conf->cache_folder, conf->cache_free_bytes_min},
                           .tokens{},

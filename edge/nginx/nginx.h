@@ -2,7 +2,7 @@
 //
 // Rules of this folder: nothing thrown crosses into nginx (every function that nginx or hiredis calls is a `guarded`
 // one); memory of a request's pool dies with the request, so that what a Redis reply may touch later is on the heap;
-// each worker is one thread.
+// each worker is one thread, but for the one that takes purged files off the disk (cache_purge.h).
 #pragma once
 
 #include <exception>

@@ -5,9 +5,7 @@
 #include <charconv>
 #include <memory>
 
-extern "C" {
-#include <hiredis/async.h>
-}
+#include "core/redis/reply_guard.h"
 
 namespace ribalta::edge {
 
@@ -68,6 +66,7 @@ void RedisLink::connect() {
     context_ = nullptr;
     return retry_later();
   }
+  redis::guard_replies(*context_->c.reader, *context_);
   connection_->data = this;
   connection_->log = log_;
   connection_->read->handler = handle_read;

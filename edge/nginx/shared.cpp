@@ -4,7 +4,7 @@
 
 namespace ribalta::edge {
 namespace {
-constexpr std::uint64_t kSharedLayout = 0x5249424100010001;  // changes with Shared or Counters
+constexpr std::uint64_t kSharedLayout = 0x5249424100010002;  // changes with Shared or Counters
 }
 
 ngx_int_t init_zone(ngx_shm_zone_t* zone, void* earlier) {

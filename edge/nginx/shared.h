@@ -26,6 +26,7 @@ struct Counters {
   std::uint64_t answers_redis;   ///< asked of Redis
   std::uint64_t answers_failed;  ///< Redis did not answer: went on with what was known
   std::uint64_t purges;
+  std::uint64_t purged_files;                   ///< of the cache, removed from its disk
   std::uint64_t origins_malformed;              ///< addresses in Redis that are none
   std::array<std::uint64_t, kCacheUses> cache;  ///< by CacheUse
   std::array<std::uint64_t, 6> status;          ///< by hundreds; [0]: closed before an answer

@@ -57,6 +57,8 @@ std::string metrics_text(Zone& zone) {
   out.value(zone.redis_connected());
   out.begin("purges_total", "counter", "Tags purged.");
   out.value(c.purges);
+  out.begin("purged_files_total", "counter", "Files of the cache that were removed because their tag was purged.");
+  out.value(c.purged_files);
   out.begin("origins_malformed_total", "counter", "Requests whose stream had an address in Redis that is none.");
   out.value(c.origins_malformed);
   out.begin("cache_total", "counter", "Answers by what the cache did.");

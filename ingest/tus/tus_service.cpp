@@ -51,6 +51,14 @@ http::Response refusal_of(const Error& error) {
   return response;
 }
 
+/// Upload-Checksum, where there is one.
+Result<std::optional<Checksum>> checksum_of(const http::Fields& fields) {
+  if (!fields.has("Upload-Checksum")) return std::optional<Checksum>{};
+  Result<Checksum> parsed = parse_checksum(fields.get("Upload-Checksum"));
+  if (!parsed) return pass(parsed);
+  return std::optional<Checksum>{std::move(*parsed)};
+}
+
 http::Response stamped(http::Response response) {
   response.fields.set("Tus-Resumable", kVersion);
   response.fields.set("Cache-Control", "no-store");
@@ -133,8 +141,10 @@ Task<void> TusService::create(http::Exchange& exchange) {
   const Result<std::int64_t> bytes = parse_size(fields.get("Upload-Length"));
   const Result<Metadata> metadata = Metadata::parse(fields.get("Upload-Metadata"));
   const bool with_body = fields.get("Content-Type") == kOffsetBody;
-  if (!bytes || !metadata) {
-    refused = refusal_of(bytes ? metadata.error() : bytes.error());
+  const Result<std::optional<Checksum>> checksum = checksum_of(fields);
+  if (!bytes || !metadata || !checksum) {
+    refused = refusal_of(!bytes ? bytes.error() : !metadata ? metadata.error() : checksum.error());
+    if (!checksum) refused.status = 400;  // as for PATCH, also where the algorithm is not known
     co_await exchange.respond(std::move(refused));
     co_return;
   }
@@ -170,7 +180,7 @@ Task<void> TusService::create(http::Exchange& exchange) {
   http::Response response;
   if (with_body || record.bytes == 0) {
     std::unique_ptr<UploadLock> lock = co_await locks_.lock(authorised->upload, exchange);
-    if (lock) response = co_await receive(exchange, record, *lock, 0, std::nullopt, 201);
+    if (lock) response = co_await receive(exchange, record, *lock, 0, *checksum, 201);
   } else {
     response = progress(record, 0, 201);
   }
@@ -232,17 +242,11 @@ Task<void> TusService::patch(http::Exchange& exchange, UploadId upload) {
   const http::Fields& fields = exchange.head().fields;
   http::Response response;
   const Result<std::int64_t> wanted = parse_size(fields.get("Upload-Offset"));
-  std::optional<Checksum> checksum;
-  Result<void> readable;
-  if (fields.has("Upload-Checksum")) {
-    Result<Checksum> parsed = parse_checksum(fields.get("Upload-Checksum"));
-    if (parsed) checksum = std::move(*parsed);
-    if (!parsed) readable = pass(parsed);
-  }
+  const Result<std::optional<Checksum>> checksum = checksum_of(fields);
   if (fields.get("Content-Type") != kOffsetBody) {
     response = refusal(415, "content_type", "PATCH carries application/offset+octet-stream.");
-  } else if (!wanted || !readable) {
-    const Error& error = wanted ? readable.error() : wanted.error();
+  } else if (!wanted || !checksum) {
+    const Error& error = wanted ? checksum.error() : wanted.error();
     response = refusal(400, to_string(error.code), error.message);
   } else {
     // Who asks comes first: a stranger must not be able to hold an upload's lock, or cut its writer.
@@ -254,7 +258,7 @@ Task<void> TusService::patch(http::Exchange& exchange, UploadId upload) {
     } else if (!lock) {
       response = refusal(423, "locked", "This upload is being written by another connection.");
     } else {
-      response = co_await patch_locked(exchange, upload, *lock, *wanted, std::move(checksum));
+      response = co_await patch_locked(exchange, upload, *lock, *wanted, *checksum);
     }
   }
   co_await exchange.respond(std::move(response));
@@ -294,11 +298,7 @@ Task<http::Response> TusService::receive(http::Exchange& exchange, UploadRecord&
   if (hasher) {
     matches = written.has_value() && hasher->finish() == checksum->digest;
     if (!matches) {
-      const Result<void> cut = co_await run_blocking<Lane::admitted>([this, upload, offset]() -> Result<void> {
-        Result<UploadFile> file = store_.open(upload);
-        if (!file) return pass(file);
-        return file->truncate(offset);
-      });
+      const Result<void> cut = co_await take_back(upload, offset);
       if (!cut) co_return refusal_of(cut.error());
     }
     record.unchecked_from.reset();
@@ -306,6 +306,10 @@ Task<http::Response> TusService::receive(http::Exchange& exchange, UploadRecord&
     if (!noted) co_return refusal_of(noted.error());
   }
   if (!written) {
+    if (written.error().code == Code::limit) {  // its first bytes must not pass for the whole that it is not
+      const Result<void> cut = co_await take_back(upload, offset);
+      if (!cut) co_return refusal_of(cut.error());
+    }
     if (written.error().code != Code::closed) {
       failed_.add();
       log_warning("an upload was interrupted", {{"upload", record.upload}, {"reason", written.error()}});
@@ -322,6 +326,14 @@ Task<http::Response> TusService::receive(http::Exchange& exchange, UploadRecord&
     if (!stored) co_return refusal_of(stored.error());
   }
   co_return progress(record, *written, status);
+}
+
+Task<Result<void>> TusService::take_back(UploadId upload, std::int64_t offset) {
+  co_return co_await run_blocking<Lane::admitted>([this, upload, offset]() -> Result<void> {
+    Result<UploadFile> file = store_.open(upload);
+    if (!file) return pass(file);
+    return file->truncate(offset);
+  });
 }
 
 /// @return the offset behind the last byte that is on disk. What came before an interruption is kept.

@@ -55,6 +55,8 @@ class TusService {
   Task<http::Response> terminate_locked(http::Exchange& exchange, UploadId upload);
   /// Cuts off what was never held against its checksum: a process was killed while it came.
   Result<void> drop_unchecked(UploadRecord& record);
+  /// Cuts a PATCH off again whose bytes are not what it said: nothing of it was acknowledged.
+  Task<Result<void>> take_back(UploadId upload, std::int64_t offset);
   Task<http::Response> receive(http::Exchange& exchange, UploadRecord& record, UploadLock& lock, std::int64_t offset,
                                std::optional<Checksum> checksum, unsigned status);
   Task<Result<std::int64_t>> write_body(http::Exchange& exchange, UploadId upload, UploadLock& lock,

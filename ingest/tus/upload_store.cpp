@@ -101,11 +101,12 @@ Result<void> UploadStore::save(const UploadRecord& record) {
   const int descriptor = ::open(fresh.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
   if (descriptor < 0) return fail_errno("write record of upload", record.upload);
   UploadFile file{descriptor};
-  const Result<void> written = file.write(0, as_bytes(text));
-  if (!written) return written;
-  if (fdatasync(descriptor) != 0) return fail_errno("write record of upload", record.upload);
-  if (rename(fresh.c_str(), path.c_str()) != 0) return fail_errno("write record of upload", record.upload);
-  return {};
+  Result<void> replaced = file.write(0, as_bytes(text));
+  const auto failed = [&record] { return fail_errno("write record of upload", record.upload); };
+  if (replaced && fdatasync(descriptor) != 0) replaced = failed();
+  if (replaced && rename(fresh.c_str(), path.c_str()) != 0) replaced = failed();
+  if (!replaced) unlink(fresh.c_str());  // a full disk is not made fuller
+  return replaced;
 }
 
 Result<std::int64_t> UploadStore::offset(const UploadRecord& record) {

@@ -1,6 +1,8 @@
 #include "ingest/tus/upload_store.h"
 
 #include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <fstream>
 
@@ -86,6 +88,24 @@ TEST_CASE("uploads on disk: more than the disk has is refused at the start") {
   Shelf shelf;
   CHECK(shelf.store.create(shelf.record(std::int64_t{1} << 60)).error().code == Code::no_space);
   CHECK(shelf.store.all().empty());
+}
+
+TEST_CASE("uploads on disk: a record that can't be written leaves the one before it, and nothing beside it") {
+  Shelf shelf;
+  tus::UploadRecord record = shelf.record(10);
+  REQUIRE(shelf.store.create(record).has_value());
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const rlimit tight{.rlim_cur = 20, .rlim_max = before.rlim_max};
+  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &tight) == 0);
+  record.state = tus::UploadState::stored;
+  const Result<void> saved = shelf.store.save(record);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  ::signal(SIGXFSZ, handler);
+  CHECK_FALSE(saved.has_value());
+  CHECK(shelf.store.load(shelf.upload)->state == tus::UploadState::receiving);
+  CHECK_FALSE(std::filesystem::exists(shelf.folder.path() / "uploads" / (shelf.upload.text() + ".json.new")));
 }
 
 TEST_CASE("uploads on disk: a broken record is an error, not an upload") {

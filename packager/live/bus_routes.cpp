@@ -284,9 +284,10 @@ Task<void> post_end(Exchange& exchange, Hub& hub, StreamId id) {
 }
 
 Task<void> delete_stream(Exchange& exchange, Hub& hub, StreamId id) {
-  Task<bool> removing = hub.remove(id);
-  co_await run_task_on<bool>(hub.loop_of(id), std::move(removing));
-  Response response = Response::json(200, "{}");
+  Task<Result<void>> removing = hub.remove(id);
+  const Result<void> removed = co_await run_task_on<Result<void>>(hub.loop_of(id), std::move(removing));
+  if (!removed) log_error("a stream was not removed", {{"stream", id.view()}, {"error", removed.error()}});
+  Response response = removed ? Response::json(200, "{}") : Response::of(removed.error());
   co_await exchange.respond(std::move(response));
 }
 

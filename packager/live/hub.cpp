@@ -1,6 +1,7 @@
 #include "packager/live/hub.h"
 
 #include <algorithm>
+#include <map>
 
 #include "core/log.h"
 #include "packager/live/run_on.h"
@@ -23,30 +24,48 @@ asio::any_io_executor Hub::loop_of(const StreamId& id) const {
 Result<void> Hub::restore() {
   const Result<std::vector<ObjectInfo>> objects = node_.store->list("live/");
   if (!objects) return objects.error().in("list live streams");
+  std::map<std::string, StoredObjects> streams;
   for (const ObjectInfo& object : *objects) {
-    if (!object.key.ends_with("/stream.json")) continue;
-    if (const Result<void> restored = restore_stream(object.key); !restored) {
-      log_error("live stream is not restored", {{"record", object.key}, {"error", restored.error()}});
-    }
+    const std::string_view rest = std::string_view{object.key}.substr(std::string_view{"live/"}.size());
+    streams[std::string{rest.substr(0, rest.find('/'))}].emplace(object.key, object.bytes);
+  }
+  for (const auto& [name, stored] : streams) {
+    const Result<StreamId> id = StreamId::parse(name);
+    if (!id || (!stored.contains(record_key(name)) && !find_note(name, stored))) continue;  // nothing was announced
+    const Result<void> restored = restore_stream(*id, stored);
+    if (restored) continue;
+    // Players were told numbers that nobody knows any more: begun anew, they would go back.
+    log_error("a live stream can't be restored: it has ended", {{"stream", name}, {"error", restored.error()}});
+    note_removed(shard_of(*id), *id);
   }
   return {};
 }
 
-Result<void> Hub::restore_stream(const std::string& key) {
+Result<void> Hub::restore_stream(const StreamId& id, const StoredObjects& objects) {
+  const std::string key = record_key(id.view());
   const Result<Bytes> bytes = node_.store->get(key, kLiveRecordBytesMax);
   if (!bytes) return pass(bytes);
   Result<StreamRecord> record = parse_record(as_text(*bytes));
   if (!record) return pass(record);
-  const Result<StreamId> id = StreamId::parse(record->stream);
-  if (!id) return pass(id);
-  if (key != record_key(record->stream)) return fail(Code::malformed, "record of another stream");
-  auto stream = std::make_shared<LiveStream>(*id, loop_of(*id), context_);
-  if (auto restored = stream->restore(*record); !restored) return restored;
-  shard_of(*id).streams.emplace(*id, stream);
+  if (record->stream != id.view()) return fail(Code::malformed, "record of another stream");
+  std::string note;
+  if (const auto found = find_note(id.view(), objects)) {
+    if (extend_to(*record, found->second)) {
+      note = found->first;
+      log_warning("a live stream's record is older than its end: what is missing is shown as gaps",
+                  {{"stream", id.view()}, {"announced", record->announced}});
+    } else if (const Result<void> removed = node_.store->remove(found->first); !removed) {
+      return removed;  // it was written again, and says more
+    }
+  }
+  const std::size_t torn = demote_torn(*record, objects);
+  if (torn > 0) log_warning("live segments are missing or cut: gaps", {{"stream", id.view()}, {"segments", torn}});
+  auto stream = std::make_shared<LiveStream>(id, loop_of(id), context_);
+  if (auto restored = stream->restore(*record, note); !restored) return restored;
+  shard_of(id).streams.emplace(id, stream);
   streams_.fetch_add(1);
   stream->start();
-  log_info("live stream restored",
-           {{"stream", id->view()}, {"announced", record->announced}, {"ended", record->ended}});
+  log_info("live stream restored", {{"stream", id.view()}, {"announced", record->announced}, {"ended", record->ended}});
   return {};
 }
 
@@ -71,8 +90,9 @@ Task<void> Hub::housekeeping(std::size_t index) {
       if (stream->expired(now)) expired.push_back(id);
     }
     for (const StreamId& id : expired) {
-      const bool removed = co_await remove(id);
+      const Result<void> removed = co_await remove(id);
       if (removed) log_info("ended stream removed", {{"stream", id.view()}});
+      if (!removed) log_warning("objects of a stream stay behind", {{"stream", id.view()}, {"error", removed.error()}});
     }
     const std::uint64_t connections = redis_connections_.load();
     if (connections != told_connections || now - told >= kOriginRenewal) {
@@ -131,16 +151,20 @@ void Hub::note_removed(Shard& shard, const StreamId& id) {
   shard.removed_order.pop_front();
 }
 
-Task<bool> Hub::remove(StreamId id) {
+Task<Result<void>> Hub::remove(StreamId id) {
   Shard& shard = shard_of(id);
   const std::shared_ptr<LiveStream> stream = find(id);
   note_removed(shard, id);
-  if (!stream) co_return false;
-  shard.streams.erase(id);
-  streams_.fetch_sub(1);
-  clear_origin(id);
-  co_await stream->remove();
-  co_return true;
+  tell_gone(id);  // first: an edge that asks for its media again must not be sent here
+  if (stream) {
+    shard.streams.erase(id);
+    streams_.fetch_sub(1);
+    co_await stream->remove();
+  }
+  // Not only of a stream that is known here: a removal that a kill or a disk cut short is asked for again.
+  ObjectStore* store = &context_.store;
+  auto work = [store, prefix = "live/" + id.text() + "/"] { return store->remove_all(prefix); };
+  co_return co_await run_blocking<Lane::background>(std::move(work));
 }
 
 Task<std::shared_ptr<LiveStream>> Hub::await(StreamId id, std::chrono::milliseconds limit) {
@@ -167,9 +191,11 @@ void Hub::set_origin(const StreamId& id) {
   spawn(node_.loops->loop(0), "packager origin", redis_command(node_.redis, std::move(arguments)));
 }
 
-void Hub::clear_origin(const StreamId& id) {
+void Hub::tell_gone(const StreamId& id) {
   if (!node_.redis) return;
-  std::vector<std::string> arguments{"DEL", "stream:" + id.text() + ":origin"};
+  const auto lifetime = std::chrono::duration_cast<std::chrono::seconds>(kGoneLifetime);
+  std::vector<std::string> arguments{"SET", "stream:" + id.text() + ":origin", std::string{kOriginGone}, "EX",
+                                     std::to_string(lifetime.count())};
   spawn(node_.loops->loop(0), "packager origin", redis_command(node_.redis, std::move(arguments)));
 }
 

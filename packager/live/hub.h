@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/daemon.h"
+#include "packager/live/recovery.h"
 #include "packager/live/stream.h"
 
 namespace ribalta::packager {
@@ -20,6 +21,10 @@ inline constexpr std::size_t kRemovedIdsMax = 10'000;
 inline constexpr std::chrono::milliseconds kTick{250};
 inline constexpr std::chrono::seconds kOriginLifetime{60};  ///< of the key in Redis
 inline constexpr std::chrono::seconds kOriginRenewal{20};
+/// How long Redis says of a removed stream that it is gone: longer than edges keep what nobody asks for (a day).
+inline constexpr std::chrono::hours kGoneLifetime{48};
+/// What stands in Redis then, instead of an address.
+inline constexpr std::string_view kOriginGone = "gone";
 
 class Hub {
  public:
@@ -43,7 +48,9 @@ class Hub {
   /// @error closed: it was removed; limit: streams_max.
   Result<std::shared_ptr<LiveStream>> find_or_create(const StreamId& id);
   [[nodiscard]] bool was_removed(const StreamId& id);
-  Task<bool> remove(StreamId id);
+  /// Ends it and removes its objects, also those that an earlier process left. @error what stands in the way: say it
+  /// again.
+  Task<Result<void>> remove(StreamId id);
   /// Waits for a stream that does not exist yet.
   Task<std::shared_ptr<LiveStream>> await(StreamId id, std::chrono::milliseconds limit);
 
@@ -58,10 +65,10 @@ class Hub {
   };
   Shard& shard_of(const StreamId& id);
   Task<void> housekeeping(std::size_t index);
-  Result<void> restore_stream(const std::string& key);
+  Result<void> restore_stream(const StreamId& id, const StoredObjects& objects);
   void note_removed(Shard& shard, const StreamId& id);
   void set_origin(const StreamId& id);
-  void clear_origin(const StreamId& id);
+  void tell_gone(const StreamId& id);
   static Task<void> redis_command(std::shared_ptr<redis::Client> client, std::vector<std::string> arguments);
 
   Node& node_;

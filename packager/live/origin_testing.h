@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -35,6 +36,24 @@ class MemoryStore : public ObjectStore {
     const std::scoped_lock lock{mutex_};
     throws_ = times;
   }
+  /// Whole prefixes can't be removed any more, or again.
+  void break_removals(bool broken) {
+    const std::scoped_lock lock{mutex_};
+    removals_broken_ = broken;
+  }
+  /// What a power cut leaves of a file.
+  void cut(const std::string& key, std::size_t bytes) {
+    const std::scoped_lock lock{mutex_};
+    REQUIRE(objects_.contains(key));
+    objects_[key].resize(bytes);
+  }
+  /// What was not written durably is empty now.
+  void power_cut() {
+    const std::scoped_lock lock{mutex_};
+    for (auto& [key, bytes] : objects_) {
+      if (!durable_.contains(key)) bytes.clear();
+    }
+  }
   [[nodiscard]] std::size_t writes() const {
     const std::scoped_lock lock{mutex_};
     return writes_;
@@ -54,11 +73,19 @@ class MemoryStore : public ObjectStore {
       --throws_;
       throw std::runtime_error("the store, says the test");
     }
-    if (failure_) return std::unexpected<Error>{*failure_};
+    // A full disk still takes a name.
+    const bool fits = failure_ && failure_->code == Code::no_space && bytes.empty();
+    if (failure_ && !fits) return std::unexpected<Error>{*failure_};
     objects_[std::string{key}] = Bytes{bytes.begin(), bytes.end()};
+    durable_.erase(std::string{key});
     return {};
   }
-  Result<void> put_durable(std::string_view key, ByteSpan bytes) override { return put(key, bytes); }
+  Result<void> put_durable(std::string_view key, ByteSpan bytes) override {
+    Result<void> done = put(key, bytes);
+    const std::scoped_lock lock{mutex_};
+    if (done) durable_.insert(std::string{key});
+    return done;
+  }
   Result<void> put_file_durable(std::string_view, const std::filesystem::path&) override { return unsupported(); }
   Result<std::unique_ptr<ObjectWriter>> create(std::string_view) override { return unsupported(); }
   Result<Bytes> get(std::string_view key, std::uint64_t bytes_max) const override {
@@ -85,6 +112,7 @@ class MemoryStore : public ObjectStore {
   }
   Result<void> remove_all(std::string_view prefix) override {
     const std::scoped_lock lock{mutex_};
+    if (removals_broken_) return fail(Code::io, "the store, says the test");
     std::erase_if(objects_, [prefix](const auto& object) { return object.first.starts_with(prefix); });
     return {};
   }
@@ -94,9 +122,11 @@ class MemoryStore : public ObjectStore {
   static std::unexpected<Error> unsupported() { return fail(Code::unsupported, "not in memory"); }
   mutable std::mutex mutex_;
   std::map<std::string, Bytes> objects_;
+  std::set<std::string> durable_;
   std::optional<Error> failure_;
   std::size_t writes_ = 0;
   int throws_ = 0;
+  bool removals_broken_ = false;
 };
 
 /// Hands one store on to a Node without giving it away.

@@ -1,9 +1,11 @@
 #include "packager/live/store_job.h"
 
 #include <cassert>
+#include <utility>
 
 #include "core/media/cmaf_reader.h"
 #include "packager/live/manifests.h"
+#include "packager/live/recovery.h"
 
 namespace ribalta::packager {
 namespace {
@@ -30,6 +32,21 @@ void demote_unstored(StoreJob& job) {
     }
   }
   for (RecordTrack& track : job.record.tracks) track.inits = job.inits_stored[track.track];
+}
+
+/// Where the record could not be written, how far it is announced stands in a name; once it is written, no more.
+void keep_note(ObjectStore& store, StoreJob& job) {
+  std::string now;
+  if (!job.record_stored) {
+    const std::optional<AnnouncedNote> far = note_of(job.record);
+    if (!far) return;
+    now = note_key(job.stream, *far);
+    if (now == job.note) return;
+    if (const Result<void> put = store.put(now, {}); !put) return note(job, put.error());
+  }
+  const std::string before = std::exchange(job.note, now);
+  if (before.empty()) return;
+  if (const Result<void> removed = store.remove(before); !removed) note(job, removed.error());
 }
 
 std::optional<Piece> restore_piece(const RecordPiece& recorded, const std::vector<SharedInit>& inits) {
@@ -71,7 +88,7 @@ void run_store_job(ObjectStore& store, StoreJob& job) {
   for (const StoreJob::Init& init : job.inits) {
     if (job.inits_stored[init.track] != init.number) continue;  // the one before failed: they are counted without holes
     const std::string key = live_key(job.stream, init.track, init_name(init.number));
-    const Result<void> put = store.put(key, *init.bytes);
+    const Result<void> put = store.put_durable(key, *init.bytes);
     if (put)
       job.inits_stored[init.track] = init.number + 1;
     else
@@ -87,9 +104,10 @@ void run_store_job(ObjectStore& store, StoreJob& job) {
   if (job.with_record) {
     demote_unstored(job);
     const std::string text = write_record(job.record);
-    const Result<void> put = store.put(record_key(job.stream), as_bytes(text));
+    const Result<void> put = store.put_durable(record_key(job.stream), as_bytes(text));
     job.record_stored = put.has_value();
     if (!put) note(job, put.error());
+    keep_note(store, job);
   }
   for (const std::string& key : job.removals) {
     if (const Result<void> removed = store.remove(key); !removed) note(job, removed.error());

@@ -1,5 +1,6 @@
 // What one pass writes to the object store, put together on the stream's loop and carried out on the disk pool: init
-// segments, segments, then the record that knows them, then removals.
+// segments, segments, then the record that knows them (or, where that fails, a note), then removals. Init segments and
+// the record are durable: without them nothing else is of use. Segments are not: what a power cut takes becomes a gap.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,7 @@ struct StoreJob {
   StreamRecord record;
   bool with_record = true;  ///< without a plan there is nothing that a record could hold
   std::vector<std::string> removals;
+  std::string note;  ///< in: key of the note in the store (recovery.h), or empty; out: of the one that is there now
 
   // Results:
   std::map<std::string, std::int64_t> inits_stored;  ///< in: how many each track has in the store; out: after this job

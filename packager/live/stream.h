@@ -39,7 +39,8 @@ class LiveStream : public std::enable_shared_from_this<LiveStream> {
   /// Starts the pass that stores and announces. Called once, after make_shared (and restore).
   void start();
   /// Goes on from what the store has. Blocks; called before the loops run. @error what the record lacks.
-  Result<void> restore(const StreamRecord& record);
+  /// @param note  where the record was not the newest: the key of the note that it was extended by (recovery.h)
+  Result<void> restore(const StreamRecord& record, const std::string& note);
 
   // Writers.
   /// @error conflict: the epoch; closed: ended; limit: kLiveTracksMax; malformed: source here and rung there.
@@ -88,7 +89,7 @@ class LiveStream : public std::enable_shared_from_this<LiveStream> {
   void tick(Instant now);
   /// True when nobody needs it any more: ended long ago, or removed.
   [[nodiscard]] bool expired(Instant now) const;
-  /// Ends it, drops what waits and removes its objects.
+  /// Ends it and drops what waits. After it nothing of it is stored any more: its objects may go.
   Task<void> remove();
   /// The process is stopping: writers are told to try again, at the next one.
   void send_writers_away();
@@ -116,7 +117,7 @@ class LiveStream : public std::enable_shared_from_this<LiveStream> {
   [[nodiscard]] StoreJob make_job(bool ending);
   void after_job(const StoreJob& job, std::int64_t ready, bool ending);
   void announce(std::int64_t msn);
-  Result<void> restore_track(const RecordTrack& recorded);
+  Result<void> restore_track(const RecordTrack& recorded, std::optional<MediaTime> lost_until);
   [[nodiscard]] std::size_t bytes_held() const;
   void mark_dirty();
 
@@ -139,6 +140,7 @@ class LiveStream : public std::enable_shared_from_this<LiveStream> {
   bool stopped_ = false;  ///< no more passes
   bool dirty_ = false;    ///< the record must be written again
   std::vector<std::string> removals_;
+  std::string note_;      ///< key of the note in the store, while the record can't be written
   std::size_t held_ = 0;  ///< bytes at the last tick, and what came since
   double held_shown_ = 0;
   bool overlong_told_ = false;

@@ -66,6 +66,7 @@ StoreJob LiveStream::make_job(bool ending) {
   job.stream = id_.text();
   job.with_record = window_.plan().has_value();
   job.removals = std::exchange(removals_, {});
+  job.note = note_;
   for (const auto& [name, track] : tracks_) {
     job.inits_stored[name] = track->inits_stored;
     const auto& inits = track->buffer.inits();
@@ -122,6 +123,7 @@ void LiveStream::after_job(const StoreJob& job, std::int64_t ready, bool ending)
   for (const auto& [name, stored] : job.inits_stored) {
     if (TrackState* track = find(name); track != nullptr) track->inits_stored = std::max(track->inits_stored, stored);
   }
+  note_ = job.note;
   for (const StoreJob::Segment& segment : job.segments) {
     if (segment.stored) window_.mark_stored(segment.msn, segment.track);
   }
@@ -176,12 +178,7 @@ Task<void> LiveStream::remove() {
   announcement_.notify_all();
   context_.metrics.held_bytes.add(-held_shown_);
   held_shown_ = 0;
-  ObjectStore* store = &context_.store;
-  std::string prefix = "live/" + id_.text() + "/";
-  auto work = [store, prefix] { return store->remove_all(prefix); };
   while (storing_) co_await sleep_for(kRemovalPoll);  // a pass on its way would bring objects back
-  const Result<void> removed = co_await run_blocking<Lane::background>(std::move(work));
-  if (!removed) log_warning("objects of a stream stay behind", {{"stream", id_.view()}, {"error", removed.error()}});
 }
 
 Task<void> LiveStream::settle(std::chrono::milliseconds limit) {
@@ -197,7 +194,8 @@ Task<void> LiveStream::settle(std::chrono::milliseconds limit) {
   work_.notify_all();
 }
 
-Result<void> LiveStream::restore_track(const RecordTrack& recorded) {
+/// @param lost_until  up to here segments were announced and are lost: what writers send again would come twice
+Result<void> LiveStream::restore_track(const RecordTrack& recorded, std::optional<MediaTime> lost_until) {
   const auto [at, added] =
       tracks_.emplace(recorded.track, std::make_unique<TrackState>(recorded.track, recorded.source, loop_));
   if (!added) return fail(Code::malformed, "track twice in the record:", recorded.track);
@@ -217,7 +215,8 @@ Result<void> LiveStream::restore_track(const RecordTrack& recorded) {
   at->second->inits_stored = recorded.inits;
   if (inits.empty()) return {};
   const SharedInit newest = inits.back();
-  const std::int64_t durable = recorded.decode_time_durable;
+  const std::int64_t lost = lost_until ? rescale_floor(*lost_until, newest->config.timescale).ticks : 0;
+  const std::int64_t durable = std::max(recorded.decode_time_durable, lost);
   if (durable < 0 || durable / newest->config.timescale >= (std::int64_t{1} << 32)) {
     return fail(Code::malformed, "durable time of", recorded.track);
   }
@@ -247,10 +246,15 @@ std::int64_t last_init(const StreamRecord& record, const RecordTrack& track) {
 
 }  // namespace
 
-Result<void> LiveStream::restore(const StreamRecord& record) {
+Result<void> LiveStream::restore(const StreamRecord& record, const std::string& note) {
   const Instant now = std::chrono::steady_clock::now();
+  note_ = note;
+  std::optional<MediaTime> lost_until;
+  if (!note.empty() && !record.rows.empty()) {
+    lost_until = MediaTime{record.rows.back().end, static_cast<std::uint32_t>(record.rows.back().timescale)};
+  }
   for (const RecordTrack& track : record.tracks) {
-    if (auto restored = restore_track(track); !restored) return restored;
+    if (auto restored = restore_track(track, lost_until); !restored) return restored;
   }
   Window::Restored restored;
   restored.plan = record.plan;

@@ -40,7 +40,7 @@ packages_test=(doctest-dev libbenchmark-dev ffmpeg fonts-dejavu-core postgresql 
   libclang-rt-19-dev llvm-19 git procps iproute2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav rtmpdump obs-studio obs-plugins xvfb xauth dbus
   libgl1-mesa-dri)
-packages_bench=(ffmpeg time)
+packages_bench=(ffmpeg curl wrk varnish libnginx-mod-rtmp)
 
 # Node 18 (Debian's) or newer with npm builds the web application; what is there already is used.
 packages_web=()
@@ -111,8 +111,8 @@ apt_install() { # LOG NAME…
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@"; } >"$log" 2>&1
 }
 
-# Installs what is missing of the named packages. System services of nginx, Redis and PostgreSQL are neither started nor
-# left enabled by it: ours run as children of `up`, on sockets in the data folder.
+# Installs what is missing of the named packages. System services of nginx, Redis, PostgreSQL and Varnish are neither started
+# nor left enabled by it: ours run as children of `up`, on sockets in the data folder.
 install_packages() {
   local missing=() fresh_services=() unit
   mapfile -t missing < <(package_missing "$@")
@@ -122,7 +122,7 @@ install_packages() {
   fi
   step "Installing ${#missing[@]} Debian packages (and what they need)"
   as_root true || refuse "sudo did not let us. Run this once as root: apt-get install ${missing[*]}" # it may ask for a password
-  for unit in nginx redis-server postgresql; do
+  for unit in nginx redis-server postgresql varnish; do
     if printf '%s\n' "${missing[@]}" | grep -qx "$unit"; then fresh_services+=("$unit"); fi
   done
   local policy=/usr/sbin/policy-rc.d made_policy=false

@@ -1,5 +1,7 @@
 // Rows that scripts/bench prints: ours, the peer's, their ratio (ours / peer).
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
 
 export function quantile(values, q) {
   const sorted = [...values].sort((a, b) => a - b);
@@ -33,6 +35,13 @@ export function print(rows, json) {
   for (const { name, unit, ours, peer, peer_name: peerName, ratio, min, max } of rows) {
     console.log(`${name.padEnd(34)} ${unit.padEnd(8)} ${number(ours).padStart(9)} ${number(peer).padStart(9)}  ${number(ratio).padStart(6)}  (${number(min)} … ${number(max)})  ${peerName ?? ''}`);
   }
+}
+
+/** What was measured on. */
+export function machine() {
+  const [first] = cpus();
+  const { PRETTY_NAME: system } = Object.fromEntries(readFileSync('/etc/os-release', 'utf8').split('\n').map((line) => line.replaceAll('"', '').split('=')));
+  return `${cpus().length} cores (${first.model.trim()}), ${(totalmem() / 2 ** 30).toFixed(0)} GB, ${system}, Linux ${release()}`;
 }
 
 export function version(command, ...args) {

@@ -5,6 +5,26 @@ const note = (kind, detail = '') => events.push({ kind, detail: String(detail), 
 for (const kind of ['waiting', 'stalled', 'playing', 'seeked']) video.addEventListener(kind, () => note(kind));
 video.addEventListener('error', () => note('error', `media element: ${video.error?.code} ${video.error?.message}`));
 
+// When the picture turns white, by the frame's own media time. `after` says how far behind the frame before it is: a frame
+// that was dropped in between may have been the one that turned.
+const canvas = document.createElement('canvas');
+[canvas.width, canvas.height] = [16, 9];
+const picture = canvas.getContext('2d', { willReadFrequently: true });
+const flashes = [];
+let before = { bright: true, mediaTime: 0 };
+function onFrame(now, { mediaTime }) {
+  picture.drawImage(video, 0, 0, canvas.width, canvas.height);
+  const { data } = picture.getImageData(0, 0, canvas.width, canvas.height);
+  let sum = 0;
+  for (let i = 0; i < data.length; i += 4) sum += data[i + 1];
+  const bright = sum / (canvas.width * canvas.height) > 128;
+  if (bright && !before.bright) flashes.push({ mediaTime, after: mediaTime - before.mediaTime });
+  before = { bright, mediaTime };
+  video.requestVideoFrameCallback(onFrame);
+}
+video.requestVideoFrameCallback(onFrame);
+video.crossOrigin = 'anonymous';
+
 const players = {
   'hls.js': async (url) => {
     const player = new Hls({ maxBufferLength: 12, capLevelToPlayerSize: false });
@@ -60,4 +80,5 @@ globalThis.look = () => ({
   buffered: Array.from({ length: video.buffered.length }, (_, i) => [video.buffered.start(i), video.buffered.end(i)]),
   duration: Number.isFinite(video.duration) ? video.duration : null,
   events: [...events],
+  flashes: [...flashes],
 });

@@ -2,8 +2,8 @@
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
-import { chromium } from 'playwright-core';
-import { browserOptions } from '../e2e/browser.mjs';
+import { launch } from '../e2e/browser.mjs';
+import { flashPeriod, measure, skews } from '../e2e/flash.mjs';
 import { run, until } from '../e2e/instance.mjs';
 
 const here = import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname);
@@ -27,6 +27,9 @@ async function pages() {
   return server;
 }
 
+/** Sound and picture are together where they are less than this apart: one frame at 30 a second, in seconds. */
+const frame = 1 / 30;
+
 /** What a try must show; each line that does not hold is a sentence in the table. */
 class Verdict {
   notes = [];
@@ -42,7 +45,7 @@ export class Browsers {
   static async start() {
     const browsers = new Browsers();
     browsers.server = await pages();
-    browsers.chromium = await chromium.launch(browserOptions);
+    browsers.chromium = await launch();
     browsers.version = `Chromium ${browsers.chromium.version()}`;
     return browsers;
   }
@@ -51,10 +54,15 @@ export class Browsers {
     this.server.close();
   }
 
-  /** Plays `url`: picture and sound, steady for `steady` ms, every rung down and up; VOD also after a jump. */
-  async play(name, url, { live, size, steady = 8_000 }) {
+  /**
+   * Plays `url`: picture and sound, steady for `steady` ms, every rung down and up; VOD also after a jump. `own`: how far
+   * apart sound and picture were when they came, in seconds.
+   */
+  async play(name, url, { live, size, own = 0, steady = 8_000 }) {
     const verdict = new Verdict();
     const page = await this.chromium.newPage();
+    const fetched = [];
+    page.on('requestfinished', (request) => fetched.push(request.url()));
     const look = () => page.evaluate('look()');
     try {
       await page.goto(`http://127.0.0.1:${this.server.address().port}/`);
@@ -78,6 +86,7 @@ export class Browsers {
       }
       if (!live) await this.#jump(page, verdict);
       const end = await look();
+      await this.#together(verdict, fetched, end.flashes, own);
       for (const { kind, detail } of end.events.filter(({ kind: what }) => what === 'error')) verdict.notes.push(`${kind}: ${detail}`);
     } catch (error) {
       verdict.notes.push(error.message.split('\n')[0]);
@@ -102,6 +111,25 @@ export class Browsers {
     verdict.expect(ended || stalls.length === 0, `${stalls.length} stalls while nothing changed`);
     verdict.expect(after.frames > before.frames || ended, 'no frame was shown');
     verdict.expect(after.sound > before.sound || ended, 'no sound was decoded');
+  }
+
+  /** Flash and beep in the media that this player fetched, in every rung, and the flash where it showed it. */
+  async #together(verdict, fetched, shown, own) {
+    const measured = await measure(fetched);
+    const pairs = skews(measured);
+    verdict.expect(pairs.length >= Object.keys(measured.video).length && pairs.length > 0, 'no flash with its beep in what it fetched');
+    for (const { video, audio, worst } of pairs) {
+      const added = worst - own;
+      verdict.expect(Math.abs(added) <= frame, `sound of ${audio} has moved ${Math.round(added * 1000)} ms against the picture of ${video}`);
+      if (verdict.skew === undefined || Math.abs(added) > Math.abs(verdict.skew)) verdict.skew = added;
+    }
+    // Where a player puts the media's zero is its own affair; that it is one place for all that it shows is not.
+    const exact = shown.filter(({ after }) => after > 0 && after < 1.5 * frame).map(({ mediaTime }) => mediaTime);
+    const coded = Object.values(measured.video).flat();
+    const apart = (offset) => Math.max(...exact.map((time) => Math.min(...coded.map((one) => Math.abs(time - offset - one)))));
+    const best = Math.min(...coded.map((one) => apart(exact[0] - one)));
+    verdict.expect(exact.length >= 2, `${exact.length} flashes were seen`);
+    verdict.expect(best <= frame, `flashes are shown up to ${Math.round(best * 1000)} ms from where the media has them`);
   }
 
   async #jump(page, verdict) {

@@ -3,8 +3,9 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { version } from '../bench/report.mjs';
-import { Instance, clip, root, until } from '../e2e/instance.mjs';
-import { encoders } from './encoders.mjs';
+import { flashClip } from '../e2e/flash.mjs';
+import { Instance, root, until } from '../e2e/instance.mjs';
+import { encoders, ownSkew } from './encoders.mjs';
 import { Browsers, ffmpegPlays, gstreamerPlays } from './players.mjs';
 
 const write = process.argv.includes('--write');
@@ -25,7 +26,8 @@ const players = (browsers) => ({
   'GStreamer, DASH': (media) => gstreamerPlays(media.dash),
 });
 
-const cell = ({ ok, notes }) => (ok ? 'yes' : `no: ${notes.join('; ')}`.replaceAll('|', '/').replace(/http:\S+/g, '…').slice(0, 200));
+const sign = (ms) => (ms > 0 ? `+${ms}` : `${ms}`.replace('-', '−'));
+const cell = ({ ok, notes, skew }) => (ok ? `yes${skew === undefined ? '' : `, ${sign(Math.round(skew * 1000))} ms`}` : `no: ${notes.join('; ')}`.replaceAll('|', '/').replace(/http:\S+/g, '…').slice(0, 200));
 
 const instance = await Instance.start('compatibility');
 const browsers = await Browsers.start();
@@ -50,17 +52,18 @@ async function row(name, media, options) {
 try {
   const { rtmp: server } = instance.endpoints;
   for (const [number, name] of sources.filter((source) => source !== vod).entries()) {
+    const own = await ownSkew(encoders[name]);
     // An account for each: the broadcast before ends by itself, after its grace period.
     const { user, stream_key: key } = await instance.api('POST', '/admin/users', { name: `encoder${number}` });
     const encoder = await encoders[name](`${server}/${key}`, { server, key });
     const live = await until(`${name} is live`, async () => (await instance.api('GET', '/lives')).items.find(({ state, author }) => state === 'live' && author.name === user.name), 60_000);
     const media = { hls: instance.url(live.hls), dash: instance.url(live.dash) };
     await until('four segments', async () => (await (await fetch(new URL('src-v.m3u8', media.hls))).text()).split('#EXTINF').length > 4, 40_000);
-    await row(`live, ${name}`, media, { live: true, size: 360 });
+    await row(`live, ${name} (${sign(Math.round(own * 1000))} ms by itself)`, media, { live: true, size: 360, own });
     await encoder.stop();
   }
   if (sources.includes(vod)) {
-    const file = await clip('/tmp/rb-compatibility-vod.mp4', { size: '1280x720', seconds: 24, extra: ['-b:v', '3M'] });
+    const file = await flashClip('/tmp/rb-compatibility-vod.mp4', { size: '1280x720', seconds: 24, extra: ['-b:v', '3M'] });
     const uploaded = await instance.cli(['upload', '--wait', '--json', file]);
     const video = JSON.parse(uploaded.stdout.trim().split('\n').at(-1));
     if (video.state !== 'ready') throw new Error(uploaded.stdout);
@@ -79,6 +82,9 @@ if (write) {
 Written by \`scripts/compatibility --write\` from a real run: each encoder sends 640×360 at 30 frames/s with sound, each player plays
 it. In Chromium that means: picture and sound, the top rung in its full size, eight seconds at the clock's pace without a stall,
 the lowest rung and the top one again when chosen, no media error; for the video on demand also one buffered range after a jump.
+Every encoder sends a flash and a beep in each second. The number is how far sound has moved against the picture between what the
+encoder sent and what the player fetched, in the worst rung (− is early; a frame is 33 ms); the flashes are shown where the media
+has them.
 FFmpeg decodes eight seconds without an error, GStreamer (uridecodebin3) 150 buffers of picture and of sound.
 
 ${line(['', ...columns])}

@@ -5,15 +5,14 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { launch, desktop, playing, visit } from './browser.mjs';
-import { Hopeless, Instance, clip, publish, run, until } from './instance.mjs';
-import { media, multivariant } from './hls.mjs';
+import { launch } from './browser.mjs';
+import { Hopeless, Instance, clip, run, until } from './instance.mjs';
+import { multivariant } from './hls.mjs';
 import { Upload } from './tus.mjs';
+import { Follower, Watcher, backMs, nginxWorkers, persistentPublisher } from './witnesses.mjs';
 
 // `scripts/test long` goes round many times; each round kills every daemon once.
 const rounds = Number(process.env.RIBALTA_FAULT_ROUNDS ?? 1);
-/** A machine with little to spare brings a daemon back and goes on playing within this. */
-const backMs = 120_000;
 
 let instance;
 let browser;
@@ -26,118 +25,9 @@ after(async () => {
   await instance?.stop();
 });
 
-/** Follows one media playlist, fetches each segment once, and keeps what no playlist may do. */
-class Follower {
-  constructor(name, playlist) {
-    this.name = name;
-    this.playlist = playlist;
-    this.numbers = new Map(); // media sequence number → {period, url}, as every answer must say it again
-    this.fetched = new Set();
-    this.complaints = [];
-    this.last = { sequence: 0, period: 0 };
-    this.stopped = false;
-    this.done = this.#follow();
-  }
-  async #follow() {
-    while (!this.stopped) {
-      try {
-        const now = await media(this.playlist);
-        this.#compare(now);
-        for (const [i, segment] of now.segments.entries()) {
-          const number = now.sequence + i;
-          if (segment.gap || this.fetched.has(number)) continue;
-          const answer = await fetch(segment.url);
-          const bytes = (await answer.arrayBuffer()).byteLength;
-          if (answer.ok && bytes > 0) this.fetched.add(number); // else asked again with the next playlist
-        }
-      } catch {
-        // a stall, as a player has it: it asks again
-      }
-      await new Promise((resolve) => setTimeout(resolve, 500)); // how often a player asks
-    }
-  }
-  #compare({ sequence, discontinuitySequence, segments }) {
-    if (sequence < this.last.sequence) this.complaints.push(`the media sequence went back from ${this.last.sequence} to ${sequence}`);
-    if (discontinuitySequence < this.last.period) this.complaints.push(`the discontinuity sequence went back from ${this.last.period} to ${discontinuitySequence}`);
-    this.last = { sequence, period: discontinuitySequence };
-    let period = discontinuitySequence;
-    for (const [i, { discontinuity, gap, url }] of segments.entries()) {
-      if (discontinuity) period += 1;
-      const number = sequence + i;
-      const before = this.numbers.get(number);
-      if (before && before.period !== period) this.complaints.push(`segment ${number} was in period ${before.period}, then in ${period}`);
-      if (before?.url && !gap && before.url !== url) this.complaints.push(`segment ${number} was ${before.url}, then ${url}`);
-      this.numbers.set(number, { period, url: gap ? before?.url : url });
-    }
-  }
-  get newest() {
-    return Math.max(0, ...this.fetched);
-  }
-  async stop() {
-    this.stopped = true;
-    await this.done;
-  }
-}
-
-/** An encoder that comes back by itself, as OBS does. */
-function persistentPublisher(url) {
-  let stopped = false;
-  let current;
-  const running = (async () => {
-    while (!stopped) {
-      current = publish(url, { size: '640x360', seconds: 86_400 }); // large enough for a rung below it
-      await current.exited;
-      if (!stopped) await new Promise((resolve) => setTimeout(resolve, 1000)); // how long encoders wait
-    }
-  })();
-  return {
-    async stop() {
-      stopped = true;
-      await current.kill();
-      await running;
-    },
-  };
-}
-
-/** The live page in Chromium. Media that breaks, or that the player had to begin anew, is no stall: it is kept as trouble. */
-class Watcher {
-  static async open(target) {
-    const watcher = new Watcher();
-    watcher.complaints = [];
-    watcher.page = await visit(browser, desktop, watcher.complaints);
-    await watcher.page.goto(target);
-    await playing(watcher.page, '[data-testid="live-video"]', backMs);
-    await watcher.page.evaluate(() => {
-      globalThis.troubles = [];
-      for (const kind of ['error', 'emptied', 'ended']) {
-        document.addEventListener(kind, ({ target: { localName, error } }) => localName === 'video' && globalThis.troubles.push(`${kind} ${error?.message ?? ''}`), true);
-      }
-    });
-    return watcher;
-  }
-  async time() {
-    const { time, troubles, failed } = await this.page.evaluate(() => ({
-      time: document.querySelector('[data-testid="live-video"]').currentTime,
-      troubles: globalThis.troubles,
-      failed: document.querySelector('[data-testid="live-failed"]')?.innerText,
-    }));
-    if (troubles.length > 0 || failed) throw new Hopeless(`the player: ${troubles} ${failed ?? ''}`);
-    return time;
-  }
-  /** What is no failed request: those are expected while something is down. */
-  get scriptErrors() {
-    return this.complaints.filter((line) => !/Failed to load resource/.test(line));
-  }
-}
-
-async function nginxWorkers() {
-  const { stdout } = await run('pgrep', ['-P', String(instance.pid('edge')), '-f', 'worker process']);
-  return stdout.trim().split('\n').map(Number);
-}
-
 /** Kills the worker that this upload goes through. */
 async function killWorkerOf(upload) {
-  const before_kill = await nginxWorkers();
+  const before_kill = await nginxWorkers(instance);
   const worker = await until('the worker that carries the upload', async () => {
     const { stdout } = await run('ss', ['-tnpH', 'state', 'established', `( sport = :${instance.endpoints.ports.site} and dport = :${upload.port} )`]);
     return Number(/pid=(\d+)/.exec(stdout)?.[1]);
@@ -145,7 +35,7 @@ async function killWorkerOf(upload) {
   assert.ok(before_kill.includes(worker), `${worker} is a worker of nginx`);
   process.kill(worker, 'SIGKILL');
   await until('nginx has another worker', async () => {
-    const now = await nginxWorkers();
+    const now = await nginxWorkers(instance);
     return now.length === before_kill.length && !now.includes(worker);
   }, backMs);
 }
@@ -192,13 +82,13 @@ test('each daemon is back by itself after kill -9, the live goes on, no upload i
   const token = await instance.userToken();
 
   const master = await multivariant(instance.url(live.hls));
-  const followers = [...master.variants, ...master.audio].map(({ url }) => new Follower(path.basename(url, '.m3u8'), url));
+  const followers = [...master.variants, ...master.audio].map(({ url }) => new Follower(instance, url));
   t.after(() => Promise.all(followers.map((follower) => follower.stop())));
   assert.ok(followers.length >= 3, `source, a rung and sound: ${followers.map(({ name }) => name)}`);
   const source = followers.find(({ name }) => name === 'src-v');
   assert.ok(source, 'the source is a rung');
   await until('every track plays', () => (instance.mustRun(), followers.every(({ fetched }) => fetched.size >= 2)), backMs);
-  const watcher = await Watcher.open(instance.url(`/l/${live.stream}`));
+  const watcher = await Watcher.open(browser, instance.url(`/l/${live.stream}`));
 
   const uploads = [];
   const cut_while_encoding = [];

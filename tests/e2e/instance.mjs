@@ -16,11 +16,11 @@ const isFree = (port) =>
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 
-/** The first of 20 ports (scripts/up --port) whose used ones are free; above those that the kernel hands to clients. */
-async function freePorts() {
+/** The first of 20 ports (scripts/up --port) whose `used` first ones are free; above those that the kernel hands to clients. */
+export async function freePorts(used = 4) {
   for (let tries = 0; tries < 200; tries++) {
     const port = 61_000 + 20 * Math.floor(Math.random() * 220);
-    if ((await Promise.all([port, port + 1, port + 2, port + 3].map(isFree))).every(Boolean)) return port;
+    if ((await Promise.all(Array.from({ length: used }, (_, i) => port + i).map(isFree))).every(Boolean)) return port;
   }
   throw new Error('no free ports');
 }
@@ -182,10 +182,13 @@ export class Instance {
     if (pid === this.pid(service) || this.pid(service) <= 0) {
       await until(`${service} again`, () => this.pid(service) > 0 && this.pid(service) !== pid, 60_000, 50);
     }
-    await until(`${service} is ready again`, () => {
-      const { stdout } = spawnSync('s6-svstat', ['-o', 'up,ready', path.join(this.data, 'run/services', service)], { encoding: 'utf8' });
-      return stdout.trim() === 'true true';
-    }, 60_000, 50);
+    await until(`${service} is ready again`, () => this.isReady(service), 60_000, 50);
+  }
+
+  /** As its supervisor says. */
+  isReady(service) {
+    const { stdout } = spawnSync('s6-svstat', ['-o', 'up,ready', path.join(this.data, 'run/services', service)], { encoding: 'utf8' });
+    return stdout.trim() === 'true true';
   }
 }
 
@@ -220,11 +223,12 @@ export function run(command, args, { input, timeout = 120_000, env = {} } = {}) 
   });
 }
 
-/** ffmpeg publishing a pattern with a tone, as a camera would; `stop` ends it cleanly, `kill` cuts the line. */
-export function publish(url, { size = '426x240', rate = 30, gop = 60, seconds = 600, video = true, audio = true } = {}) {
+/** ffmpeg publishing a pattern with a tone (or `inputs`), as a camera would; `stop` ends it cleanly, `kill` cuts the line. */
+export function publish(url, { size = '426x240', rate = 30, gop = 60, seconds = 600, video = true, audio = true, inputs } = {}) {
   const args = ['-nostdin', '-v', 'warning', '-re'];
-  if (video) args.push('-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`);
-  if (audio) args.push('-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000');
+  if (inputs) args.push(...inputs);
+  else if (video) args.push('-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`);
+  if (audio && !inputs) args.push('-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000');
   args.push('-t', String(seconds));
   if (video) args.push('-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-g', String(gop), '-b:v', '500k', '-bf', '0');
   if (audio) args.push('-c:a', 'aac', '-b:a', '96k');

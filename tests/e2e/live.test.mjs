@@ -2,20 +2,30 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Instance, publish, run, until } from './instance.mjs';
+import { flashInputs, measure, skews } from './flash.mjs';
 import { media, multivariant, text } from './hls.mjs';
+import { secondOpinions } from './opinions.mjs';
 
 let instance;
 before(async () => (instance = await Instance.start('live')), { timeout: 600_000 });
 after(async () => instance && (await instance.stop()));
 
-/** A publisher that ends with its test, however that ends. */
+/** A publisher of flashes and beeps that ends with its test, however that ends. */
 function publishFor(t, key = instance.endpoints.stream_key) {
-  const publisher = publish(`${instance.endpoints.rtmp}/${key}`);
+  const publisher = publish(`${instance.endpoints.rtmp}/${key}`, { inputs: flashInputs({ size: '426x240', rate: 30 }) });
   t.after(() => publisher.kill());
   return publisher;
 }
 /** The live that this publisher is on, once it is listed. */
 const liveOf = (publisher) => until('the live is listed', () => (publisher.mustRun(), instance.liveNow()), 90_000);
+
+/** Sound and picture of everything that is listed are less than a frame apart, in every rung. */
+async function together(tracks) {
+  const listed = (await Promise.all(tracks.map((url) => media(url)))).flatMap(({ segments }) => segments.filter(({ gap }) => !gap));
+  const pairs = skews(await measure(listed.flatMap(({ map, url }) => [map, url])));
+  assert.ok(pairs.length >= 1, 'no flash with its beep');
+  for (const { video, audio, worst } of pairs) assert.ok(Math.abs(worst) <= 1 / 30, `sound of ${audio} is ${Math.round(worst * 1000)} ms from the picture of ${video}`);
+}
 
 /** What is served holds against `ribalta check`, over some reloads. How fast the machine is is not its rule. */
 async function holds(live) {
@@ -54,6 +64,8 @@ test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontin
   assert.equal(dash.code, 0, dash.stderr);
 
   await holds(live);
+  await secondOpinions({ hls: instance.url(live.hls), dash: instance.url(live.dash) });
+  await together(tracks);
   const before_cut = await media(tracks[0]);
   await first.kill();
   const second = publishFor(t);
@@ -76,6 +88,7 @@ test('ffmpeg goes live, every rung plays in ffprobe, a cut line is one discontin
   assert.equal(still.stream, live.stream, 'the same stream goes on');
 
   await holds(live);
+  await secondOpinions({ hls: instance.url(live.hls), dash: instance.url(live.dash) });
   await second.stop();
   await until('the stream ends after the grace period', async () => (await instance.api('GET', `/lives/${live.stream}`)).state === 'ended', 120_000);
   await until('ENDLIST in every track', async () => (await Promise.all(tracks.map((url) => media(url)))).every(({ ended }) => ended), 60_000);

@@ -151,7 +151,7 @@ test('videos play through the edge, byte for byte; private ones with their token
   const checked = await first.cli(['check', edge.url(playlist)]);
   assert.equal(checked.code, 0, checked.stdout + checked.stderr);
 
-  await first.api('PATCH', `/me/videos/${first.hidden}`, { visibility: 'private' }, token);
+  await first.api('PATCH', `/videos/${first.hidden}`, { visibility: 'private' }, token);
   const withToken = await playlistOf(first.hidden);
   assert.match(withToken, /^\/t\/v2\.s1\./);
   const bare = withToken.replace(/^\/t\/[^/]+/, '');
@@ -212,7 +212,7 @@ test('a take-down on the first ends playback on the edge within 10 s: a video, a
   const targets = await everything(first, await playlistOf(gone));
   for (const target of targets) await bytesOf(edge.url(target)); // all of it is in the edge's cache
   const fast = (what, check) => until(what, check, 10_000);
-  await first.api('DELETE', `/me/videos/${gone}`, null, token);
+  await first.api('DELETE', `/videos/${gone}`, null, token);
   await fast('all of the video is gone', async () => (await Promise.all(targets.map((target) => statusOf(edge.url(target))))).every((status) => status === 410));
   first.gone = targets;
 
@@ -261,7 +261,7 @@ test('the first dies: what is in the edge\'s cache plays on, health says why no 
   const fresh = await upload('fresh.mp4');
   const targets = await everything(first, await playlistOf(fresh));
   for (const target of targets) assert.deepEqual(await bytesOf(edge.url(target)), await bytesOf(first.url(target)));
-  await first.api('DELETE', `/me/videos/${fresh}`, null, token);
+  await first.api('DELETE', `/videos/${fresh}`, null, token);
   await until('take-downs come as before', async () => (await statusOf(edge.url(targets[0]))) === 410, 10_000);
 });
 

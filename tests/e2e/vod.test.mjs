@@ -4,7 +4,9 @@ import { mkdtempSync, readFileSync, writeFileSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Instance, clip, run } from './instance.mjs';
+import { flashClip, measure, skews } from './flash.mjs';
 import { media, multivariant } from './hls.mjs';
+import { secondOpinions } from './opinions.mjs';
 import { Upload } from './tus.mjs';
 
 let instance;
@@ -21,7 +23,7 @@ const upload = async (...files) => {
 };
 
 test('a portrait clip becomes a ladder that plays in HLS and DASH with equal lengths of sound and picture', { timeout: 400_000 }, async () => {
-  const [done] = await upload(await clip(path.join(folder, 'portrait.mp4')));
+  const [done] = await upload(await flashClip(path.join(folder, 'portrait.mp4'), { size: '540x960', seconds: 6 }));
   assert.equal(done.state, 'ready', JSON.stringify(done));
   const { variants, audio } = await multivariant(instance.url(done.hls));
   assert.ok(variants.length >= 2, 'more than one rung');
@@ -30,12 +32,14 @@ test('a portrait clip becomes a ladder that plays in HLS and DASH with equal len
     return width < height && width <= 540 && width % 2 === 0 && height % 2 === 0;
   }), 'portrait, even, never larger than the source');
   const starts = [];
+  const fetched = [];
   for (const variant of variants) {
     const playlist = await media(variant.url);
     assert.ok(playlist.ended);
     starts.push(playlist.segments.map(({ duration }) => duration.toFixed(3)).join());
     let peak = 0;
     for (const segment of playlist.segments) {
+      fetched.push(segment.map, segment.url);
       assert.ok(Math.round(segment.duration) <= playlist.target);
       const bytes = (await (await fetch(segment.url)).arrayBuffer()).byteLength;
       peak = Math.max(peak, (bytes * 8) / segment.duration);
@@ -44,8 +48,13 @@ test('a portrait clip becomes a ladder that plays in HLS and DASH with equal len
   }
   assert.equal(new Set(starts).size, 1, 'all rungs are cut at the same frames');
   assert.equal(audio.length, 1);
+  for (const { map, url } of (await media(audio[0].url)).segments) fetched.push(map, url);
+  const pairs = skews(await measure(fetched));
+  assert.equal(pairs.length, variants.length, 'every rung flashes, and beeps with it');
+  for (const { video, worst } of pairs) assert.ok(Math.abs(worst) <= 1 / 30, `sound is ${Math.round(worst * 1000)} ms from the picture of ${video}`);
   const checked = await instance.cli(['check', done.hls]);
   assert.equal(checked.code, 0, checked.stdout + checked.stderr);
+  await secondOpinions({ hls: done.hls, dash: done.dash });
   for (const target of [done.hls, done.dash]) {
     const decoded = await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', instance.url(target), '-map', '0:v:0', '-map', '0:a:0', '-f', 'null', '-'], { timeout: 60_000 });
     assert.equal(decoded.code, 0, decoded.stderr);
@@ -79,6 +88,34 @@ test('an upload goes on after ingest was killed in the middle', { timeout: 400_0
   assert.equal((await upload.patch(3_000_001, upload.bytes.subarray(3_000_001))).status, 409, 'a wrong offset is refused');
   await upload.finish();
   await instance.videoReady(upload.video, token);
+});
+
+test('a full disk: 507 with its reason, what was sent is kept, and the upload goes on once there is room', { timeout: 400_000 }, async (t) => {
+  const uploads = path.join(instance.data, 'ingest/uploads');
+  const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=1777', 'tmpfs', uploads]);
+  if (mounted.code !== 0) return t.skip(`no file system of a few megabytes can be mounted here: ${mounted.stderr}`);
+  t.after(() => run('umount', ['-l', uploads]));
+  const bytes = readFileSync(await clip(path.join(folder, 'dense.mp4'), { size: '320x180', seconds: 2, extra: ['-b:v', '12M', '-minrate', '12M', '-maxrate', '12M', '-bufsize', '4M', '-x264-params', 'nal-hrd=cbr'] }));
+  assert.ok(bytes.length > 2_200_000 && bytes.length < 3_900_000, `${bytes.length} bytes: one fits, two do not`);
+  const token = await instance.userToken();
+  const first = await Upload.begin(instance, token, 'First', bytes);
+  const second = await Upload.begin(instance, token, 'Second', bytes); // there is room for each, not for both
+  await first.piece(2_000_000);
+  const full = await second.patch(0, bytes);
+  assert.equal(full.status, 507);
+  assert.equal((await full.json()).error.code, 'no_space');
+  const kept = await second.offset();
+  assert.ok(kept > 1_000_000 && kept < bytes.length, `${kept} bytes are kept`);
+  await assert.rejects(Upload.begin(instance, token, 'Third', bytes), /507/, 'told before a byte is sent');
+  assert.equal((await instance.api('GET', `/me/videos/${second.video}`, null, token)).state, 'draft');
+  assert.equal(await first.offset(), 2_000_000);
+
+  assert.equal((await run('mount', ['-o', 'remount,size=32m', uploads])).code, 0);
+  second.acknowledged = kept; // nothing of it is sent again
+  await second.finish();
+  assert.equal(second.broken, 0);
+  await first.finish();
+  for (const { video } of [first, second]) await instance.videoReady(video, token);
 });
 
 test('real files end as their manifest says', { timeout: 500_000, skip: process.env.RIBALTA_TEST_MEDIA ? false : 'RIBALTA_TEST_MEDIA is not set: no real files here' }, async () => {

@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "transcode/media/av.h"
 #include "transcode/media/live_pipeline.h"
+#include "transcode/sandbox/child_process.h"
 #include "transcode/sandbox/jail.h"
 #include "transcode/sandbox/protocol.h"
 #include "transcode/sandbox/request.h"
@@ -49,8 +50,9 @@ void say_refused(PipeSink& sink, const Refusal& refusal) {
   static_cast<void>(sink.send(MessageKind::refusal, 0, as_bytes(text)));
 }
 
-void work_on_file(const ChildRequest& request, PipeSink& sink) {
-  const auto summary = transcode_file(3, static_cast<std::uint64_t>(request.input_bytes), *request.vod, sink);
+void work_on_file(const FileWork& on_file, const ChildRequest& request, PipeSink& sink) {
+  const auto bytes = static_cast<std::uint64_t>(request.input_bytes);
+  const auto summary = on_file(kInputDescriptor, bytes, *request.vod, sink);
   if (!summary) return say_refused(sink, summary.error());
   const std::string text = json_write(*summary);
   static_cast<void>(sink.send(MessageKind::summary, 0, as_bytes(text)));
@@ -93,7 +95,7 @@ Result<void> work_on_live(const LiveSettings& settings, MessageReader& reader, P
 
 }  // namespace
 
-int child_main() {
+int child_main(const FileWork& on_file) {
   MessageReader reader;
   const Result<std::optional<Message>> first = read_message(STDIN_FILENO, reader);
   if (!first || !*first || (*first)->kind != MessageKind::request) return 2;
@@ -108,7 +110,7 @@ int child_main() {
     return 3;
   }
   PipeSink sink;
-  if (request->vod) work_on_file(*request, sink);
+  if (request->vod) work_on_file(on_file, *request, sink);
   if (request->live) {
     const Result<void> done = work_on_live(*request->live, reader, sink);
     if (done) {

@@ -136,7 +136,7 @@ export interface paths {
         get: operations["getVideo"];
         put?: never;
         post?: never;
-        /** Delete a video, its files and its upload */
+        /** Delete a video, its files and its upload: by its owner or an administrator */
         delete: operations["deleteVideo"];
         options?: never;
         head?: never;
@@ -189,6 +189,26 @@ export interface paths {
         get: operations["getMyVideo"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Remove your account, and all that it made
+         * @description Your sessions, tokens and stream key end; your videos, their files and your broadcasts are removed and stop playing within 10 s; your name is free again. This can't be undone. `docs/running.md` says what stays, and why.
+         */
+        post: operations["removeMe"];
         delete?: never;
         options?: never;
         head?: never;
@@ -344,7 +364,11 @@ export interface paths {
         get: operations["getLive"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Take a broadcast down: end it, and remove its media at once
+         * @description By its owner or an administrator, while it is on or as long as it is kept. As after `POST /me/live/end`, the stream key rests for a minute.
+         */
+        delete: operations["deleteLive"];
         options?: never;
         head?: never;
         patch?: never;
@@ -378,7 +402,11 @@ export interface paths {
         get: operations["adminGetUser"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Remove an account, and all that it made
+         * @description As `POST /me/remove` does for one's own.
+         */
+        delete: operations["adminRemoveUser"];
         options?: never;
         head?: never;
         /** Change, suspend or restore an account */
@@ -590,6 +618,10 @@ export interface components {
              * Format: password
              * @description 8 to 256 characters.
              */
+            password: string;
+        };
+        Removal: {
+            /** Format: password */
             password: string;
         };
         PasswordChange: {
@@ -1582,7 +1614,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `csrf`: `X-Csrf-Token` is missing or wrong, or the call came from another site; `no_user`: the admin token belongs to no user. */
+            /** @description `csrf`: `X-Csrf-Token` is missing or wrong, or the call came from another site. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1872,6 +1904,104 @@ export interface operations {
             /** @description `not_found`: it does not exist, or not for you. */
             404: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`: the database does not answer: try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    removeMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Removal"];
+            };
+        };
+        responses: {
+            /** @description Gone. */
+            204: {
+                headers: {
+                    /** @description Takes the session's cookie away. */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed`: the body or a parameter breaks its schema. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `wrong_password`: name and password do not fit; `not_signed_in`: no session, or it ended; or the bearer token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `csrf`: `X-Csrf-Token` is missing or wrong, or the call came from another site; `no_user`: the admin token belongs to no user. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `last_admin`: the last administrator stays one. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `too_large`: the body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `media_type`: the body is not `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `rate_limited`: too many attempts: `Retry-After` says when. */
+            429: {
+                headers: {
+                    /** @description Seconds. */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2514,6 +2644,63 @@ export interface operations {
             };
         };
     };
+    deleteLive: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Broadcast. */
+                stream: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Gone; it stops playing within 10 s. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `not_signed_in`: no session, or it ended; or the bearer token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `csrf`: `X-Csrf-Token` is missing or wrong, or the call came from another site. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `not_found`: it does not exist, or not for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`: the database does not answer: try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     adminMakeUser: {
         parameters: {
             query?: never;
@@ -2647,6 +2834,72 @@ export interface operations {
             };
             /** @description `not_found`: it does not exist, or not for you. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`: the database does not answer: try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    adminRemoveUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Gone; its videos and broadcasts stop playing within 10 s. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `not_signed_in`: no session, or it ended; or the bearer token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `csrf`: `X-Csrf-Token` is missing or wrong, or the call came from another site; `forbidden`: signed in, and not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `not_found`: it does not exist, or not for you. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `last_admin`: the last administrator stays one. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -54,6 +54,11 @@ export const session = {
   async changePassword(old: string, fresh: string): Promise<void> {
     take(await call('put', '/me/password', { body: { old, new: fresh } }));
   },
+  /** The account and all that it made go for good. */
+  async removeAccount(password: string): Promise<void> {
+    await call('post', '/me/remove', { body: { password } });
+    take({ user: null, csrf: null });
+  },
   async signOut(): Promise<void> {
     await call('delete', '/session');
     take({ user: null, csrf: null });

@@ -116,6 +116,44 @@ test('a password is changed with the old one', () =>
     },
   ));
 
+test('an account is deleted with its password, and after a question', () =>
+  scene(
+    (site) => (site.user = lucia),
+    '/account',
+    async ({ page, site }) => {
+      await page.click(by('remove-submit'));
+      await page.waitForSelector('[role="alert"]'); // the password is missing
+      assert.equal(await page.$(by('dialog')), null);
+      await page.fill(by('remove-password'), 'correct horse');
+      await page.click(by('remove-submit'));
+      assert.match((await page.textContent(by('dialog'))) ?? '', /Delete @lucia\?/);
+      await page.click(by('dialog-cancel'));
+      assert.ok(!site.calls.includes('POST /me/remove'));
+      await page.click(by('remove-submit'));
+      await page.click(by('dialog-confirm'));
+      await page.waitForFunction(() => document.querySelector('[data-testid="toasts"]')?.textContent?.includes('Your account is deleted'));
+      assert.deepEqual(site.bodies.at(-1), { call: 'POST /me/remove', body: { password: 'correct horse' } });
+      await page.waitForSelector(by('nav-signin'));
+    },
+  ));
+
+test('the last administrator is told why the account stays', () =>
+  scene(
+    (site) => {
+      site.user = { ...lucia, admin: true };
+      site.failures.set('POST /me/remove', { status: 409, code: 'last_admin' });
+    },
+    '/account',
+    async ({ page }) => {
+      await page.fill(by('remove-password'), 'correct horse');
+      await page.click(by('remove-submit'));
+      await page.click(by('dialog-confirm'));
+      await page.waitForSelector(by('remove-error'));
+      assert.match((await page.textContent(by('remove-error'))) ?? '', /last administrator/);
+      assert.equal(await page.textContent(by('account-name')), '@lucia');
+    },
+  ));
+
 test('an Italian browser reads Italian, and a choice of language stays', () =>
   scene(
     () => {},

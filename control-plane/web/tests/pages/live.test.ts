@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { phone, picture } from '../support/browser';
 import { broadcast, clips, marco, teatro } from '../support/cast';
-import { id } from '../support/instance';
+import { id, lucia } from '../support/instance';
 import { by, plays, scene, useBrowser, withoutMedia } from '../support/suite';
 
 useBrowser();
@@ -22,6 +22,31 @@ test('a broadcast plays near its edge, across discontinuities, and says how far 
       await page.waitForFunction(([wanted, start]) => (document.querySelector(wanted as string) as HTMLVideoElement).currentTime > (start as number) + 6, [video, from], { timeout: 30_000 });
     },
   ));
+
+test('a broadcast is removed by who made it or an administrator; viewers see no such button', async () => {
+  const removes = (user: typeof lucia, may: boolean) =>
+    scene(
+      (site) => {
+        site.user = user;
+        site.lives = [broadcast({ id: lucia.id, name: lucia.name })];
+      },
+      path,
+      async ({ page, site }) => {
+        await page.waitForSelector(by('live-title'));
+        await page.waitForSelector(by('share'));
+        assert.equal((await page.$(by('live-remove'))) !== null, may);
+        if (!may) return;
+        await page.click(by('live-remove'));
+        await page.click(by('dialog-confirm'));
+        await page.waitForURL('**/onair');
+        await page.waitForSelector(by('lives-empty'));
+        assert.ok(site.calls.includes(`DELETE /lives/${broadcast().stream}`));
+      },
+    );
+  await removes(lucia, true);
+  await removes({ ...lucia, id: id(77), name: 'direttrice', admin: true }, true);
+  await removes({ ...lucia, id: id(78), name: 'marco' }, false);
+});
 
 test('a viewer chooses a rung, and can go back to automatic', { skip: withoutMedia }, () =>
   scene(

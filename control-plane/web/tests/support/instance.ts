@@ -154,6 +154,9 @@ export class FakeInstance {
         this.user = null;
         return 204;
       case 'PUT /me/password': return this.session();
+      case 'POST /me/remove':
+        this.user = null;
+        return 204;
       case 'GET /feed': {
         const from = Number(query.get('cursor') ?? 0);
         const limit = Number(query.get('limit') ?? 10);
@@ -176,6 +179,10 @@ export class FakeInstance {
     if (call.startsWith('GET /videos/')) return this.videos.find((video) => video.id === last);
     if (call.startsWith('GET /lives/')) return this.lives.find((live) => live.stream === last);
     if (call.startsWith('GET /users/')) return this.profile(last);
+    if (call.startsWith('DELETE /lives/')) {
+      this.lives = this.lives.filter((live) => live.stream !== last);
+      return 204;
+    }
     const mine = this.mine.find((video) => path.includes(video.id));
     if (!mine) return undefined;
     if (call.startsWith('PATCH /videos/')) return Object.assign(mine, body);
