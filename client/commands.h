@@ -29,6 +29,9 @@ int user_add(const std::filesystem::path& data, const UserFlags& flags);
 int user_password(const std::filesystem::path& data, const UserFlags& flags);
 
 int stream_key(const std::filesystem::path& data, const std::string& user, bool rotate);
+/// Prints the line that another machine joins with.
+int node_add(const std::filesystem::path& data, const std::string& name, bool json);
+int node_remove(const std::filesystem::path& data, const std::string& name);
 int status(const std::filesystem::path& data, bool json);
 struct CheckFlags {
   std::string location;

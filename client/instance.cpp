@@ -23,13 +23,23 @@ constexpr std::uintmax_t kSmallFileMax = 64 * 1024;
 constexpr std::chrono::seconds kTokenLifetime = std::chrono::hours{24 * 30};
 constexpr std::chrono::seconds kTokenRest = std::chrono::hours{1};
 
+struct NodePort {
+  std::string address;
+  std::string fingerprint;
+};
+BOOST_DESCRIBE_STRUCT(NodePort, (), (address, fingerprint))
+
 struct Endpoints {
   std::string site;
-  std::string rtmp;
-  std::string admin_token;
+  std::optional<std::string> rtmp;
+  std::optional<std::string> admin_token;
   std::optional<std::string> socket;
+  std::optional<NodePort> nodes;
+  std::optional<std::string> role;
+  std::optional<std::string> name;
+  std::optional<std::string> first;
 };
-BOOST_DESCRIBE_STRUCT(Endpoints, (), (site, rtmp, admin_token, socket))
+BOOST_DESCRIBE_STRUCT(Endpoints, (), (site, rtmp, admin_token, socket, nodes, role, name, first))
 
 struct ApiErrorBody {
   std::string code;
@@ -106,8 +116,15 @@ Result<Instance> Instance::open(const fs::path& data) {
   instance.data_ = data;
   instance.site_ = endpoints->site;
   while (instance.site_.ends_with('/')) instance.site_.pop_back();
-  instance.rtmp_ = endpoints->rtmp;
-  instance.admin_token_ = endpoints->admin_token;
+  instance.is_edge_ = endpoints->role == "edge";
+  if (!instance.is_edge_ && (!endpoints->rtmp || !endpoints->admin_token)) {
+    return fail(Code::malformed, file.string() + ": rtmp and admin_token are missing");
+  }
+  instance.rtmp_ = endpoints->rtmp.value_or("");
+  instance.admin_token_ = endpoints->admin_token.value_or("");
+  instance.node_name_ = endpoints->name.value_or("");
+  instance.node_address_ = endpoints->nodes ? endpoints->nodes->address : endpoints->first.value_or("");
+  instance.node_fingerprint_ = endpoints->nodes ? endpoints->nodes->fingerprint : "";
   instance.socket_ = endpoints->socket.value_or("");
   return instance;
 }
@@ -139,6 +156,10 @@ Result<http::Response> Instance::call(std::string_view method, std::string_view 
 }
 
 Result<std::string> Instance::admin_call(std::string_view method, std::string_view path, std::string body) const {
+  if (is_edge_) {
+    return fail(Code::unsupported,
+                "This is an edge of the node at " + node_address_ + ", without accounts of its own. Do it there.");
+  }
   Result<http::Response> response = call(method, path, admin_token_, std::move(body));
   if (!response) {
     return fail(response.error().code, "The instance in " + data_.string() + " does not answer (" +

@@ -30,6 +30,12 @@ class Instance {
   [[nodiscard]] const std::string& site() const { return site_; }  ///< without its last '/'
   [[nodiscard]] const std::string& rtmp() const { return rtmp_; }
   [[nodiscard]] const std::string& admin_token() const { return admin_token_; }
+  /// An edge of another machine: no accounts or API of its own.
+  [[nodiscard]] bool is_edge() const { return is_edge_; }
+  /// On an edge: who it is there, and where the first node is. Else where other nodes come in, empty without --share.
+  [[nodiscard]] const std::string& node_name() const { return node_name_; }
+  [[nodiscard]] const std::string& node_address() const { return node_address_; }
+  [[nodiscard]] const std::string& node_fingerprint() const { return node_fingerprint_; }
 
   /// A request to an URL of this site. It goes over the instance's own socket where there is one: the site's name may
   /// lead elsewhere from this machine, its certificate may be for another name, and a token need not cross a network.
@@ -49,6 +55,10 @@ class Instance {
   std::string rtmp_;
   std::string admin_token_;
   std::string socket_;
+  std::string node_name_;
+  std::string node_address_;
+  std::string node_fingerprint_;
+  bool is_edge_ = false;
 };
 
 /// A token that acts for an account: from RIBALTA_TOKEN, else kept from last time, else made with the admin token.

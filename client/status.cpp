@@ -43,6 +43,13 @@ struct Videos {
   std::int64_t failed = 0;
 };
 BOOST_DESCRIBE_STRUCT(Videos, (), (draft, processing, ready, failed))
+struct Node {
+  std::string name;
+  std::string state;
+  bool healthy = true;
+  std::string message;
+};
+BOOST_DESCRIBE_STRUCT(Node, (), (name, state, healthy, message))
 struct Status {
   std::string version;
   std::vector<Daemon> daemons;
@@ -50,8 +57,18 @@ struct Status {
   std::vector<Live> lives;
   std::int64_t users = 0;
   Videos videos;
+  std::vector<Node> nodes;
 };
-BOOST_DESCRIBE_STRUCT(Status, (), (version, daemons, jobs, lives, users, videos))
+BOOST_DESCRIBE_STRUCT(Status, (), (version, daemons, jobs, lives, users, videos, nodes))
+
+/// What an edge says of itself.
+struct EdgeStatus {
+  std::string role = "edge";
+  std::string name;
+  std::string first;
+  std::vector<Daemon> daemons;
+};
+BOOST_DESCRIBE_STRUCT(EdgeStatus, (), (role, name, first, daemons))
 
 void print_jobs(const char* kind, const Counts& jobs) {
   std::printf("  %-10s %lld running, %lld waiting, %lld done, %lld failed\n", kind, static_cast<long long>(jobs.leased),
@@ -72,6 +89,10 @@ void print(const Instance& instance, const Status& status) {
   for (const Daemon& daemon : status.daemons) {
     std::printf("  %-10s %s\n", daemon.name.c_str(), daemon.healthy ? "ok" : plain(daemon.message).c_str());
   }
+  if (!status.nodes.empty()) std::printf("\nOther nodes\n");
+  for (const Node& node : status.nodes) {
+    std::printf("  %-12s %s\n", node.name.c_str(), plain(node.message).c_str());
+  }
   std::printf("\nOn air\n");
   if (status.lives.empty()) std::printf("  nothing\n");
   for (const Live& live : status.lives) {
@@ -87,10 +108,42 @@ void print(const Instance& instance, const Status& status) {
               static_cast<long long>(status.users));
 }
 
+Daemon ask_daemon(const std::filesystem::path& data, const std::string& name) {
+  HttpRequest request;
+  request.url = "http://localhost/healthz";
+  request.socket = (data / "run" / (name + ".sock")).string();
+  const Result<http::Response> answer = perform(request);
+  Daemon daemon{.name = name,
+                .healthy = answer && answer->status == 200,
+                .message = answer ? answer->body : "does not answer: " + answer.error().message};
+  while (daemon.message.ends_with('\n')) daemon.message.pop_back();
+  return daemon;
+}
+
+int edge_status(const Instance& instance, bool json) {
+  EdgeStatus status{.name = instance.node_name(), .first = instance.node_address(), .daemons = {}};
+  bool healthy = true;
+  for (const char* name : {"edge", "follower"}) {
+    status.daemons.push_back(ask_daemon(instance.data(), name));
+    healthy = healthy && status.daemons.back().healthy;
+  }
+  if (json) {
+    std::printf("%s\n", json_write(status).c_str());
+  } else {
+    std::printf("Edge %s at %s/, of the node at %s\n\nServices\n", status.name.c_str(), instance.site().c_str(),
+                status.first.c_str());
+    for (const Daemon& daemon : status.daemons) {
+      std::printf("  %-10s %s\n", daemon.name.c_str(), plain(daemon.message).c_str());
+    }
+  }
+  return healthy ? 0 : 1;
+}
+
 }  // namespace
 
 int status(const std::filesystem::path& data, bool json) {
   const Result<Instance> instance = Instance::open(data);
+  if (instance && instance->is_edge()) return edge_status(*instance, json);
   const Result<std::string> answer = instance ? instance->admin_call("GET", "/admin/status") : pass(instance);
   if (!answer) {
     std::fprintf(stderr, "%s\n", answer.error().message.c_str());
@@ -108,6 +161,7 @@ int status(const std::filesystem::path& data, bool json) {
   }
   bool healthy = true;
   for (const Daemon& daemon : status->daemons) healthy = healthy && daemon.healthy;
+  for (const Node& node : status->nodes) healthy = healthy && node.healthy;
   return healthy ? 0 : 1;
 }
 

@@ -39,6 +39,18 @@ void describe_user(CLI::App& app, Verbs& verbs) {
   }
 }
 
+void describe_node(CLI::App& app, Verbs& verbs) {
+  CLI::App* node = app.add_subcommand("node");
+  node->require_subcommand(1);
+  CLI::App* add = node->add_subcommand("add");
+  add->add_flag("--json", verbs.node_json);
+  add->callback(
+      [&verbs] { verbs.chosen = [&verbs] { return node_add(verbs.data, verbs.node_name, verbs.node_json); }; });
+  CLI::App* remove = node->add_subcommand("remove");
+  remove->callback([&verbs] { verbs.chosen = [&verbs] { return node_remove(verbs.data, verbs.node_name); }; });
+  for (CLI::App* verb : {add, remove}) verb->add_option("NAME", verbs.node_name)->required();
+}
+
 }  // namespace
 
 void describe(CLI::App& app, Verbs& verbs, const std::filesystem::path& programs) {
@@ -49,6 +61,7 @@ void describe(CLI::App& app, Verbs& verbs, const std::filesystem::path& programs
 
   describe_upload(app, verbs);
   describe_user(app, verbs);
+  describe_node(app, verbs);
 
   CLI::App* key = app.add_subcommand("stream-key");
   key->add_option("NAME", verbs.key_user);

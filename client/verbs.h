@@ -18,6 +18,8 @@ struct Verbs {
   std::string key_user = kDefaultUser;
   bool rotate = false;
   bool status_json = false;
+  std::string node_name;
+  bool node_json = false;
   CheckFlags check;
   std::function<int()> chosen;  ///< what was asked for, once it is parsed
 };

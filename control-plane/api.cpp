@@ -172,6 +172,7 @@ void add_api_routes(const ControlPtr& control, http::Router& router) {
   add_video_routes(control, router);
   add_live_routes(control, router);
   add_admin_routes(control, router);
+  add_node_routes(control, router);
 }
 
 }  // namespace ribalta::control

@@ -118,9 +118,14 @@ void add_account_routes(const ControlPtr& control, http::Router& router);
 void add_video_routes(const ControlPtr& control, http::Router& router);
 void add_live_routes(const ControlPtr& control, http::Router& router);
 void add_admin_routes(const ControlPtr& control, http::Router& router);
+void add_node_routes(const ControlPtr& control, http::Router& router);
 /// All of the public API.
 void add_api_routes(const ControlPtr& control, http::Router& router);
 /// What other daemons call (docs/contracts.md, "Control plane").
 void add_internal_routes(const ControlPtr& control, http::Router& router);
+/// What other nodes ask through the node port (docs/contracts.md, "Between nodes").
+void add_node_port_routes(const ControlPtr& control, http::Router& router);
+/// Writes the list of nodes that nginx reads, as SQL has it. Blocks.
+Result<void> list_nodes(Control& control);
 
 }  // namespace ribalta::control

@@ -76,8 +76,9 @@ struct Status {
   std::int64_t users = 0;
   VideoCountsView videos;
   std::vector<ErrandView> errands;
+  std::vector<NodeState> nodes;
 };
-BOOST_DESCRIBE_STRUCT(Status, (), (version, daemons, jobs, lives, users, videos, errands))
+BOOST_DESCRIBE_STRUCT(Status, (), (version, daemons, jobs, lives, users, videos, errands, nodes))
 
 Result<Outcome<User>> named(sql::Session& session, const std::string& name) {
   auto user = UsersStore{session}.by_name(name);
@@ -252,7 +253,7 @@ std::int64_t& count_in(JobCounts& counts, JobState state) {
   return counts.cancelled;
 }
 
-Result<Status> status_from_sql(const Call& call, const Control& control) {
+Result<Status> status_from_sql(const Call& call, Control& control) {
   Status status{.version = RIBALTA_VERSION};
   auto jobs = JobsStore{call.session}.counts();
   if (!jobs) return pass(jobs);
@@ -270,6 +271,11 @@ Result<Status> status_from_sql(const Call& call, const Control& control) {
   if (!errands) return pass(errands);
   for (const Errand& errand : *errands) {
     status.errands.push_back({std::string{to_string(errand.kind)}, errand.subject, errand.attempts, errand.reason});
+  }
+  auto nodes = NodesStore{call.session}.all();
+  if (!nodes) return pass(nodes);
+  for (const OtherNode& node : *nodes) {
+    status.nodes.push_back(node_state(node, control.nodes.last_heard(node.name), control.started_ms(), call.now));
   }
   return status;
 }

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::int64_t kSessionsEveryMs = 3'600'000;
 constexpr std::int64_t kRestrictedPage = 500;
+constexpr std::int64_t kGonePage = 500;
 constexpr std::size_t kErrandReasonBytesMax = 300;
 
 std::string name_of(const Errand& errand) { return std::string{to_string(errand.kind)} + " " + errand.subject; }
@@ -32,6 +33,8 @@ Result<void> expect(const Result<http::Response>& response, bool absent_is_fine)
 std::string purge_tag(VideoId video) { return "video:" + video.text(); }
 
 }  // namespace
+
+std::int64_t gone_since(Control& control) { return control.now_ms() - control.live_rules().keep_ms - kGoneTellMs; }
 
 Background::Background(std::shared_ptr<Control> control)
     : control_(std::move(control)),
@@ -183,6 +186,7 @@ Task<Result<void>> Background::video_access(VideoId video) {
     std::vector<std::string> purge{"PUBLISH", "purge", purge_tag(video)};
     co_await redis_command(control_->node, std::move(purge));
   }
+  control_->nodes.note({"video", video.text(), wanted});
   const std::string target = "/videos/" + video.text();
   Result<void> done;
   if (wanted == "gone") {
@@ -281,10 +285,17 @@ Task<Result<void>> Background::stream_remove(StreamId id) {
   if (!done) co_return done.error().in("packager");
   std::vector<std::string> purge{"PUBLISH", "purge", "stream:" + id.text()};
   const Result<redis::Reply> told = co_await redis_command(control_->node, std::move(purge));
+  Result<void> noted;
   // Edges hold its segments for long. Again when Redis is back: the packager then says once more that it is gone.
-  if (!told) co_return told.error().in("redis");
-  co_return co_await control_->write<Lane::background>(
-      "stream removed", [id](sql::Session& session) { return StreamsStore{session}.set_removed(id); });
+  if (!told) noted = told.error().in("redis");
+  if (told) {
+    noted = co_await control_->write<Lane::background>(
+        "stream removed", [id](sql::Session& session) { return StreamsStore{session}.set_removed(id); });
+  }
+  // After SQL has it: a node that reads all anew finds it there, or hears it here. Not for want of our Redis, which
+  // other nodes have one each of.
+  control_->nodes.note({"stream", id.text(), "gone"});
+  co_return noted;
 }
 
 Task<void> Background::sweep() {
@@ -396,19 +407,23 @@ Task<void> Background::tell_restricted_videos() {
 }
 
 Task<void> Background::tell_removed_streams() {
-  const std::int64_t since = control_->now_ms() - control_->live_rules().keep_ms - kGoneTellMs;
-  auto removed = co_await control_->read<Lane::background>(
-      [since](sql::Session& session) { return StreamsStore{session}.removed_since(since); });
-  if (!removed) {
-    log_warning("Redis can't be told which broadcasts are gone", {{"error", removed.error()}});
-    co_return;
-  }
-  for (const StreamId& stream : *removed) {
-    if (stopping_) co_return;
-    std::vector<std::string> set{"SET", "stream:" + stream.text() + ":origin", "gone", "EX",
-                                 std::to_string(kGoneTellMs / 1000)};
-    const Result<redis::Reply> reply = co_await redis_command(control_->node, std::move(set));
-    if (!reply) co_return;
+  const std::int64_t since = gone_since(*control_);
+  std::string after;
+  for (bool more = true; more && !stopping_;) {
+    auto page = co_await control_->read<Lane::background>(
+        [since, after](sql::Session& session) { return StreamsStore{session}.removed_since(since, after, kGonePage); });
+    if (!page) {
+      log_warning("Redis can't be told which broadcasts are gone", {{"error", page.error()}});
+      co_return;
+    }
+    for (const StreamId& stream : *page) {
+      std::vector<std::string> set{"SET", "stream:" + stream.text() + ":origin", "gone", "EX",
+                                   std::to_string(kGoneTellMs / 1000)};
+      const Result<redis::Reply> reply = co_await redis_command(control_->node, std::move(set));
+      if (!reply) co_return;
+      after = stream.text();
+    }
+    more = static_cast<std::int64_t>(page->size()) == kGonePage;
   }
 }
 

@@ -25,6 +25,8 @@ inline constexpr std::int64_t kErrandWaitMaxMs = 60'000;
 /// A Redis that forgot is told of streams whose media were removed for this long: longer than edges keep media that
 /// nobody asks for (a day). The packager tells it for as long.
 inline constexpr std::int64_t kGoneTellMs = 172'800'000;
+/// Streams that ended before that, removed or not, need not be told of any more.
+std::int64_t gone_since(Control& control);
 
 class Background : public std::enable_shared_from_this<Background> {
  public:

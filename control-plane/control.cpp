@@ -69,6 +69,7 @@ Control::Control(Node& on, Config with, std::shared_ptr<sql::Database> db, Secre
       database(std::move(db)),
       secrets(std::move(kept)),
       passwords(options.password_cost),
+      nodes(on.loops->loop(0), on.config.run / "nodes"),
       now_ms_(options.now_ms ? std::move(options.now_ms) : wall_ms),
       started_ms_(now_ms_()),
       database_answered_ms_(started_ms_) {}

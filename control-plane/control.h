@@ -16,6 +16,7 @@
 #include "control-plane/config.h"
 #include "control-plane/farm.h"
 #include "control-plane/live.h"
+#include "control-plane/nodes.h"
 #include "control-plane/outcome.h"
 #include "control-plane/passwords.h"
 #include "control-plane/rate_limit.h"
@@ -65,6 +66,7 @@ class Control {
   http::Address packager;
   Passwords passwords;
   Workers workers;
+  Nodes nodes;
   RateLimit sign_in_pair{kSignInTriesPair, kSignInWindow};
   RateLimit sign_in_address{kSignInTriesAddress, kSignInWindow};
   RateLimit sign_in_name{kSignInTriesName, kSignInWindow};

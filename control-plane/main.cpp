@@ -24,6 +24,8 @@ Result<void> start(Running& running, Node& node, http::Router& router) {
   running.background = std::make_shared<Background>(running.control);
   add_api_routes(running.control, router);
   add_internal_routes(running.control, router);
+  add_node_port_routes(running.control, router);
+  if (auto listed = list_nodes(*running.control); !listed) return listed.error().in("list of nodes");
   running.background->start();
   return {};
 }

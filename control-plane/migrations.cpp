@@ -167,10 +167,24 @@ const sql::Migration& removed_accounts() {
   return step;
 }
 
+const sql::Migration& nodes() {
+  static const sql::Migration step{"nodes",
+                                   {
+                                       R"(CREATE TABLE nodes (
+  name TEXT PRIMARY KEY,
+  secret_hash TEXT NOT NULL,                   -- of the join line's secret; empty once it was used
+  certificate TEXT NOT NULL,                   -- SHA-256 in hex; empty until it has joined
+  invited BIGINT NOT NULL,
+  joined BIGINT NOT NULL                       -- 0: not yet
+))",
+                                   }};
+  return step;
+}
+
 }  // namespace
 
 std::span<const sql::Migration> migrations() {
-  static const std::array<sql::Migration, 5> steps{accounts(), live(), videos(), work(), removed_accounts()};
+  static const std::array<sql::Migration, 6> steps{accounts(), live(), videos(), work(), removed_accounts(), nodes()};
   return steps;
 }
 

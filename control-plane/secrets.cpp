@@ -60,15 +60,22 @@ std::string random_hex_32() {
   return to_hex(bytes);
 }
 
-/// The first key of the file; the edge accepts them all, so a new one is put first once the edges know it.
-Result<TokenKey> first_playback_key(std::string_view text) {
-  const std::string_view line = text.substr(0, text.find('\n'));
+Result<SigningKey> parse_signing_key(std::string_view line) {
   const std::size_t blank = line.find(' ');
   if (blank == std::string_view::npos || blank == 0 || blank > 8)
-    return fail(Code::malformed, "playback_keys: `ID HEX` a line");
-  auto secret = from_hex(line.substr(blank + 1));
-  if (!secret || secret->size() != 32) return fail(Code::malformed, "playback_keys: 64 hex digits after the id");
-  return TokenKey{std::string{line.substr(0, blank)}, std::string{as_text(*secret)}};
+    return fail(Code::malformed, "playback_signing: `ID HEX` wanted");
+  auto seed = from_hex(line.substr(blank + 1));
+  if (!seed || seed->size() != 32) return fail(Code::malformed, "playback_signing: 64 hex digits after the id");
+  return SigningKey{std::string{line.substr(0, blank)}, std::string{as_text(*seed)}};
+}
+
+/// Edges know what checks our signatures, beside what they accepted before.
+Result<void> ensure_public_half(const fs::path& file, const std::string& line) {
+  const auto known = read_secret(file);
+  if (!known) return pass(known);
+  const std::string text = known->value_or("");
+  if (text.find(line) != std::string::npos) return {};
+  return write_secret(file, text.empty() ? line + "\n" : text + "\n" + line + "\n");
 }
 
 std::string raw_from_hex(std::string_view hex) {
@@ -79,7 +86,7 @@ std::string raw_from_hex(std::string_view hex) {
 
 }  // namespace
 
-Secrets Secrets::from(std::string control_key, std::string admin_token, TokenKey playback) {
+Secrets Secrets::from(std::string control_key, std::string admin_token, SigningKey playback) {
   const int ready = sodium_init();
   assert(ready >= 0);
   Secrets secrets;
@@ -105,11 +112,20 @@ Result<Secrets> Secrets::open(const fs::path& folder) {
   auto admin = read_or_make(folder / "admin_token", random_secret("ra_"));
   if (!admin) return pass(admin);
   if (admin->size() < 16) return fail(Code::malformed, "secrets/admin_token: at least 16 characters");
-  auto playback_file = read_or_make(folder / "playback_keys", "k1 " + random_hex_32() + "\n");
-  if (!playback_file) return pass(playback_file);
-  auto playback = first_playback_key(*playback_file);
+  auto signing = read_or_make(folder / "playback_signing", "s1 " + random_hex_32() + "\n");
+  if (!signing) return pass(signing);
+  while (signing->ends_with('\n')) signing->pop_back();
+  auto playback = parse_signing_key(*signing);
   if (!playback) return pass(playback);
-  return from(std::move(*key), std::move(*admin), std::move(*playback));
+  Secrets secrets = from(std::move(*key), std::move(*admin), std::move(*playback));
+  if (auto told = ensure_public_half(folder / "playback_keys", secrets.playback_public_line()); !told)
+    return pass(told);
+  return secrets;
+}
+
+std::string Secrets::playback_public_line() const {
+  const TokenKey half = public_half(playback_);
+  return half.id + " ed25519 " + to_hex(as_bytes(half.secret));
 }
 
 std::string Secrets::hash(std::string_view use, std::string_view secret) const {

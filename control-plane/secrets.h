@@ -2,7 +2,8 @@
 //   control        32 bytes as hex: hashes of tokens and stream keys, the box around stream keys
 //   admin_token    opens /api/v1/admin for scripts on this machine
 //   setup_token    makes the first administrator, once; there until then
-//   playback_keys  `ID HEX` a line, shared with the edge: the first signs playback tokens
+//   playback_signing  `ID HEX`: signs playback tokens; nobody else has it
+//   playback_keys  what edges accept (edge/token_keys.h): the public half of it, and what the operator added
 // Files that are missing are made at start.
 #pragma once
 
@@ -21,7 +22,7 @@ class Secrets {
   /// Reads the files, makes those that are missing. @error io; malformed: a file that holds something else.
   static Result<Secrets> open(const std::filesystem::path& folder);
   /// The same from values, for tests.
-  static Secrets from(std::string control_key, std::string admin_token, TokenKey playback);
+  static Secrets from(std::string control_key, std::string admin_token, SigningKey playback);
 
   /// What SQL keeps of a bearer's secret: without the key in our file nobody can tell which secret it was. `use` keeps
   /// a session from passing for a token.
@@ -30,7 +31,10 @@ class Secrets {
   [[nodiscard]] std::string csrf(std::string_view session) const { return hash("csrf", session); }
   [[nodiscard]] bool is_admin_token(std::string_view text) const;
   [[nodiscard]] const std::string& admin_token() const { return admin_token_; }
-  [[nodiscard]] const TokenKey& playback() const { return playback_; }
+  [[nodiscard]] const SigningKey& playback() const { return playback_; }
+
+  /// The line of playback_keys that checks what `playback` signs: all that an edge on another machine gets.
+  [[nodiscard]] std::string playback_public_line() const;
 
   /// Secret box (XSalsa20-Poly1305, random nonce) as base64.
   [[nodiscard]] std::string seal(std::string_view plain) const;
@@ -42,7 +46,7 @@ class Secrets {
   std::string control_key_;
   std::string box_key_;  ///< 32 bytes
   std::string admin_token_;
-  TokenKey playback_;
+  SigningKey playback_;
 };
 
 /// 160 random bits behind a prefix that says what it is: `rk_` stream key, `rt_` token, `rs_` session, `ra_` admin

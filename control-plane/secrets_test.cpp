@@ -3,8 +3,10 @@
 #include "control-plane/rate_limit.h"
 #include "control-plane/testing.h"
 
+#include <fstream>
+#include <iterator>
+
 namespace ribalta::control {
-namespace {}  // namespace
 
 TEST_CASE("rate limit: a burst, then a share of the window each") {
   RateLimit limit{2, std::chrono::milliseconds{10'000}};
@@ -47,6 +49,23 @@ TEST_CASE("secrets: what is sealed opens with the same key only, and a changed b
   CHECK_FALSE(one.unseal(changed));
   for (std::size_t size = 0; size < sealed.size(); ++size) CHECK_FALSE(one.unseal(sealed.substr(0, size)));
   CHECK(one.hash("token", "x") != one.hash("session", "x"));
+}
+
+TEST_CASE("secrets: edges are told the public half of what signs, beside what they accepted before; never the other") {
+  testing::TemporaryFolder folder;
+  const std::string before = "k1 " + std::string(64, 'a') + "\n";
+  std::ofstream{folder.path() / "playback_keys"} << before;
+  const Secrets secrets = testing::must(Secrets::open(folder.path()));
+  const auto read = [&](const char* name) {
+    std::ifstream file{folder.path() / name};
+    return std::string{std::istreambuf_iterator<char>{file}, {}};
+  };
+  CHECK(read("playback_keys") == before + secrets.playback_public_line() + "\n");
+  CHECK(read("playback_signing").starts_with("s1 "));
+  CHECK(read("playback_keys").find(read("playback_signing").substr(3, 64)) == std::string::npos);
+  const Secrets again = testing::must(Secrets::open(folder.path()));
+  CHECK(again.playback_public_line() == secrets.playback_public_line());
+  CHECK(read("playback_keys") == before + secrets.playback_public_line() + "\n");
 }
 
 }  // namespace ribalta::control

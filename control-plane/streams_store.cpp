@@ -161,10 +161,12 @@ Result<std::vector<StreamId>> StreamsStore::kept_of(UserId user) {
   return ids;
 }
 
-Result<std::vector<StreamId>> StreamsStore::removed_since(std::int64_t ended_since) {
-  auto rows = sql_.rows<std::string>("streams.removed_since",
-                                     "SELECT id FROM streams WHERE state = 'ended' AND removed = 1 AND ended >= :1",
-                                     {ended_since});
+Result<std::vector<StreamId>> StreamsStore::removed_since(std::int64_t ended_since, std::string_view after,
+                                                          std::int64_t limit) {
+  auto rows = sql_.rows<std::string>(
+      "streams.removed_since",
+      "SELECT id FROM streams WHERE state = 'ended' AND removed = 1 AND ended >= :1 AND id > :2 ORDER BY id LIMIT :3",
+      {ended_since, after, limit});
   if (!rows) return pass(rows);
   std::vector<StreamId> ids;
   for (const auto& [id] : *rows) ids.push_back(stored_id<StreamId>(id));

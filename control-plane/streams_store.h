@@ -66,8 +66,8 @@ class StreamsStore {
   Result<std::vector<StreamId>> ended_before(std::int64_t before, std::int64_t limit);
   /// The user's streams whose media is still there, ended or not.
   Result<std::vector<StreamId>> kept_of(UserId user);
-  /// Whose media were removed, of those that ended since then.
-  Result<std::vector<StreamId>> removed_since(std::int64_t ended_since);
+  /// Whose media were removed, of those that ended since then: a page of them, by id, after `after` (empty: the first).
+  Result<std::vector<StreamId>> removed_since(std::int64_t ended_since, std::string_view after, std::int64_t limit);
   Result<std::int64_t> count_active();
 
  private:

@@ -246,6 +246,7 @@ House::House(HouseOptions options) {
   background = std::make_shared<Background>(control);
   add_api_routes(control, router);
   add_internal_routes(control, router);
+  add_node_port_routes(control, router);
   address_.unix_path = (folder.path() / "control.sock").string();
   server_ = must(http::Server::listen(*node.loops, address_, router.handler()));
   packager = std::make_unique<FakePackager>(*node.loops, control->packager);

@@ -77,7 +77,8 @@ TEST_CASE("a private video plays for its owner through a token, and for nobody e
   const std::string hls = text_at(own, "hls");
   REQUIRE(hls.starts_with("/t/"));
   const std::size_t after = hls.find('/', 3);
-  const auto claims = verify_token({house.control->secrets.playback()}, hls.substr(3, after - 3), house.now() / 1000);
+  const auto claims =
+      verify_token({public_half(house.control->secrets.playback())}, hls.substr(3, after - 3), house.now() / 1000);
   REQUIRE(claims);
   CHECK(token_allows(*claims, hls.substr(after)));
   CHECK(claims->path_prefix == "/v/" + video + "/");

@@ -8,15 +8,17 @@
 #include <array>
 #include <cassert>
 #include <charconv>
+#include <memory>
 
 #include "core/bytes.h"
 
 namespace ribalta {
 namespace {
 
-constexpr std::string_view kVersion{"v1"};
 constexpr std::size_t kTokenFields = 6;
+constexpr std::size_t kKeyBytes = 32;
 constexpr std::size_t kMacBytes = 32;
+constexpr std::size_t kSignatureBytes = 64;
 constexpr std::size_t kKeyIdCharsMax = 8;
 constexpr std::size_t kAudienceCharsMax = 32;
 constexpr std::int64_t kHour = 3600;
@@ -32,6 +34,38 @@ Mac hmac_sha256(std::string_view secret, std::string_view message) {
   assert(made != nullptr && size == kMacBytes);  // it only fails for want of memory
   return mac;
 }
+
+struct FreeKey {
+  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+};
+struct FreeDigest {
+  void operator()(EVP_MD_CTX* digest) const { EVP_MD_CTX_free(digest); }
+};
+using Key = std::unique_ptr<EVP_PKEY, FreeKey>;
+using Digest = std::unique_ptr<EVP_MD_CTX, FreeDigest>;
+
+const unsigned char* raw(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
+
+std::string ed25519_sign(std::string_view seed, std::string_view message) {
+  const Key key{EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, raw(seed), seed.size())};
+  const Digest digest{EVP_MD_CTX_new()};
+  std::string signature(kSignatureBytes, '\0');
+  std::size_t size = signature.size();
+  const bool made = key && digest && EVP_DigestSignInit(digest.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
+                    EVP_DigestSign(digest.get(), reinterpret_cast<unsigned char*>(signature.data()), &size,
+                                   raw(message), message.size()) == 1;
+  assert(made && size == kSignatureBytes);  // it only fails for want of memory
+  return signature;
+}
+
+bool ed25519_verifies(std::string_view public_key, std::string_view message, std::string_view signature) {
+  const Key key{EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, raw(public_key), public_key.size())};
+  const Digest digest{EVP_MD_CTX_new()};
+  return key && digest && EVP_DigestVerifyInit(digest.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
+         EVP_DigestVerify(digest.get(), raw(signature), signature.size(), raw(message), message.size()) == 1;
+}
+
+std::string_view version_of(TokenKeyKind kind) { return kind == TokenKeyKind::ed25519 ? "v2" : "v1"; }
 
 bool is_of(std::string_view text, std::size_t max, std::string_view more) {
   return !text.empty() && text.size() <= max && std::ranges::all_of(text, [more](char c) {
@@ -60,16 +94,50 @@ std::string base36(std::int64_t number) {
   return {text.data(), end.ptr};
 }
 
-}  // namespace
-
-std::string mint_token(const TokenKey& key, const TokenClaims& claims) {
-  assert(is_of(key.id, kKeyIdCharsMax, "") && key.secret.size() == kMacBytes);
+std::string unsigned_token(TokenKeyKind kind, const std::string& key_id, const TokenClaims& claims) {
+  assert(is_of(key_id, kKeyIdCharsMax, ""));
   assert(is_of(claims.audience, kAudienceCharsMax, "-"));
   assert(is_prefix(claims.path_prefix));
   assert(claims.expires_unix_s > 0);
-  std::string token = std::string{kVersion} + "." + key.id + "." + base36(claims.expires_unix_s) + "." +
-                      claims.audience + "." + to_base64url(as_bytes(claims.path_prefix));
-  const Mac mac = hmac_sha256(key.secret, token);
+  return std::string{version_of(kind)} + "." + key_id + "." + base36(claims.expires_unix_s) + "." + claims.audience +
+         "." + to_base64url(as_bytes(claims.path_prefix));
+}
+
+/// Whether `signature`, as it came, is the key's over `message`. @error malformed: no signature of that kind.
+Result<bool> is_signed(const TokenKey& key, std::string_view message, std::string_view signature) {
+  const Result<Bytes> given = from_base64url(signature);
+  const std::size_t wanted = key.kind == TokenKeyKind::ed25519 ? kSignatureBytes : kMacBytes;
+  if (!given || given->size() != wanted) return fail(Code::malformed, "token: signature");
+  if (key.kind == TokenKeyKind::ed25519) return ed25519_verifies(key.secret, message, as_text(*given));
+  const Mac expected = hmac_sha256(key.secret, message);
+  return equal_constant_time(as_text(*given), as_text(expected));
+}
+
+}  // namespace
+
+TokenKey public_half(const SigningKey& key) {
+  const Key whole{EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, raw(key.seed), key.seed.size())};
+  TokenKey half{.id = key.id, .secret = std::string(kKeyBytes, '\0'), .kind = TokenKeyKind::ed25519};
+  std::size_t size = half.secret.size();
+  const bool made = whole && EVP_PKEY_get_raw_public_key(
+                                 whole.get(), reinterpret_cast<unsigned char*>(half.secret.data()), &size) == 1;
+  assert(made && size == kKeyBytes);
+  return half;
+}
+
+std::string mint_token(const SigningKey& key, const TokenClaims& claims) {
+  assert(key.seed.size() == kKeyBytes);
+  std::string token = unsigned_token(TokenKeyKind::ed25519, key.id, claims);
+  const std::string signature = ed25519_sign(key.seed, token);
+  token += "." + to_base64url(as_bytes(signature));
+  assert(token.size() <= kTokenCharsMax);
+  return token;
+}
+
+std::string mint_token(const TokenKey& hmac_key, const TokenClaims& claims) {
+  assert(hmac_key.kind == TokenKeyKind::hmac && hmac_key.secret.size() == kKeyBytes);
+  std::string token = unsigned_token(TokenKeyKind::hmac, hmac_key.id, claims);
+  const Mac mac = hmac_sha256(hmac_key.secret, token);
   token += "." + to_base64url(mac);
   assert(token.size() <= kTokenCharsMax);
   return token;
@@ -90,16 +158,17 @@ Result<TokenClaims> verify_token(const std::vector<TokenKey>& keys, std::string_
     fields[i] = token.substr(at, dot - at);
     at = dot + 1;
   }
-  const auto [version, key_id, expiry, audience, prefix, mac] = fields;
-  if (version != kVersion) return fail(Code::malformed, "token: version");
+  const auto [version, key_id, expiry, audience, prefix, signature] = fields;
+  if (version != version_of(TokenKeyKind::hmac) && version != version_of(TokenKeyKind::ed25519)) {
+    return fail(Code::malformed, "token: version");
+  }
 
-  // The MAC first: nothing else of a stranger's token is believed, nor told apart.
-  const Result<Bytes> given = from_base64url(mac);
-  if (!given || given->size() != kMacBytes) return fail(Code::malformed, "token: signature");
+  // The signature first: nothing else of a stranger's token is believed, nor told apart.
   const auto key = std::ranges::find(keys, key_id, &TokenKey::id);
-  if (key == keys.end()) return fail(Code::unauthorized, "token: unknown key");
-  const Mac expected = hmac_sha256(key->secret, token.substr(0, token.size() - mac.size() - 1));
-  if (!equal_constant_time(as_text(*given), as_text(expected))) return fail(Code::unauthorized, "token: signature");
+  if (key == keys.end() || version_of(key->kind) != version) return fail(Code::unauthorized, "token: unknown key");
+  const Result<bool> good = is_signed(*key, token.substr(0, token.size() - signature.size() - 1), signature);
+  if (!good) return pass(good);
+  if (!*good) return fail(Code::unauthorized, "token: signature");
 
   TokenClaims claims;
   const auto [end, error] = std::from_chars(expiry.data(), expiry.data() + expiry.size(), claims.expires_unix_s, 36);

@@ -22,6 +22,44 @@ TEST_CASE("token: what was minted is verified, with its claims") {
   CHECK(verify_token({kOther, kKey}, token, kNow).value() == claims());
 }
 
+const SigningKey kSigning{"s1", std::string(32, 'e')};
+
+TEST_CASE("token: what is signed is verified by the public half, which is RFC 8032's and can sign nothing") {
+  // RFC 8032 §7.1, test 1.
+  const SigningKey of_rfc{"s1", std::string{as_text(*from_hex("9d61b19deffd5a60ba844af492ec2cc4"
+                                                              "4449c5697b326919703bac031cae7f60"))}};
+  const TokenKey half = public_half(of_rfc);
+  CHECK(to_hex(as_bytes(half.secret)) == "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+  const std::string token = mint_token(of_rfc, claims());
+  CHECK(token.starts_with("v2.s1."));
+  CHECK(token.size() <= kTokenCharsMax);
+  CHECK(verify_token({kKey, half}, token, kNow).value() == claims());
+  CHECK(verify_token({public_half(kSigning)}, token, kNow).error().code == Code::unauthorized);
+  CHECK(verify_token({half}, token, kNow + 60).error().code == Code::unauthorized);
+}
+
+TEST_CASE("token: the public half used as a shared secret signs nothing that is accepted") {
+  TokenKey half = public_half(kSigning);
+  const TokenKey as_secret{half.id, half.secret, TokenKeyKind::hmac};
+  const std::string forged = mint_token(as_secret, claims());
+  CHECK(verify_token({half}, forged, kNow).error().code == Code::unauthorized);
+  std::string renamed = forged;
+  renamed[1] = '2';
+  CHECK_FALSE(verify_token({half}, renamed, kNow).has_value());
+}
+
+TEST_CASE("token: signed, cut anywhere or altered in any character, it is refused") {
+  const std::string token = mint_token(kSigning, claims());
+  const TokenKey half = public_half(kSigning);
+  for (std::size_t i = 0; i < token.size(); ++i) {
+    CHECK_FALSE(verify_token({half, kKey}, token.substr(0, i), kNow).has_value());
+    std::string altered = token;
+    altered[i] = altered[i] == 'A' ? 'B' : 'A';
+    CAPTURE(altered);
+    CHECK_FALSE(verify_token({half, kKey}, altered, kNow).has_value());
+  }
+}
+
 TEST_CASE("token: valid until the second before its expiry, refused from that second on") {
   const std::string token = mint_token(kKey, claims());
   CHECK(verify_token({kKey}, token, kNow + 59).has_value());

@@ -1,5 +1,5 @@
-// A request target as a stranger sends it, through path, token, key and log mask; and the same bytes as what Redis and
-// the key file hold.
+// A request target as a stranger sends it, through path, token, key and log mask; and the same bytes as what Redis, the
+// key file and the list of nodes hold.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -9,6 +9,7 @@
 #include "core/tokens.h"
 #include "edge/answers.h"
 #include "edge/media_path.h"
+#include "edge/node_list.h"
 #include "edge/token_keys.h"
 
 namespace {
@@ -46,6 +47,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto tag = edge::parse_tag(text)) require(tag->id.size() == 16);
   if (const auto parsed = edge::parse_token_keys(text)) {
     for (const TokenKey& key : *parsed) require(key.secret.size() == 32 && !key.id.empty());
+  }
+  if (const auto nodes = edge::parse_node_list(text)) {
+    for (const edge::ListedNode& node : *nodes) require(edge::find_node(*nodes, node.certificate).has_value());
   }
   return 0;
 }

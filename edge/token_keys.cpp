@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::size_t kIdCharsMax = 8;
 constexpr std::size_t kSecretHexChars = 64;
+constexpr std::string_view kPublic{"ed25519 "};
 
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -30,10 +31,12 @@ std::string_view trim(std::string_view text) {
 Result<TokenKey> read_key(std::string_view line, std::size_t number) {
   const std::size_t blank = line.find_first_of(" \t");
   const std::string_view id = line.substr(0, blank);
-  const std::string_view hex = blank == std::string_view::npos ? std::string_view{} : trim(line.substr(blank));
+  std::string_view hex = blank == std::string_view::npos ? std::string_view{} : trim(line.substr(blank));
+  const bool is_public = hex.starts_with(kPublic);
+  if (is_public) hex = trim(hex.substr(kPublic.size()));
   if (!is_key_id(id)) return fail(Code::malformed, "token keys: id in line", number);
   if (hex.size() != kSecretHexChars) return fail(Code::malformed, "token keys: 64 hex digits wanted in line", number);
-  TokenKey key{.id = std::string{id}, .secret = {}};
+  TokenKey key{.id = std::string{id}, .secret = {}, .kind = is_public ? TokenKeyKind::ed25519 : TokenKeyKind::hmac};
   for (std::size_t i = 0; i < hex.size(); i += 2) {
     const int high = hex_value(hex[i]);
     const int low = hex_value(hex[i + 1]);

@@ -1,5 +1,6 @@
-// The file of playback token keys that the edge accepts: one `ID HEX` a line, ID 1..8 of a-z 0-9, HEX 32 bytes. `#`
-// begins a comment. The file is read when nginx starts or reloads.
+// The file of playback token keys that the edge accepts, one a line: `ID ed25519 HEX`, a public key, or `ID HEX`, a
+// secret shared with who signs (core/tokens.h). ID is 1..8 of a-z 0-9, HEX 32 bytes. `#` begins a comment. The file is
+// read when nginx starts or reloads.
 #pragma once
 
 #include <string_view>
@@ -10,7 +11,7 @@
 
 namespace ribalta::edge {
 
-inline constexpr std::size_t kTokenKeyFileBytesMax = 4096;  ///< kTokenKeysMax lines of 74 characters, and comments
+inline constexpr std::size_t kTokenKeyFileBytesMax = 4096;  ///< kTokenKeysMax lines of 82 characters, and comments
 
 /// @error malformed: a line that is neither key nor comment, or an id twice; limit: more than kTokenKeysMax keys.
 ///        Errors name the line, never its text.

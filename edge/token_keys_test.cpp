@@ -18,6 +18,17 @@ TEST_CASE("token keys: ids, secrets, comments and blank lines") {
   CHECK((*keys)[1].secret == std::string(31, '\0') + "\x7F");
 }
 
+TEST_CASE("token keys: public ones beside shared ones") {
+  const auto keys = parse_token_keys("s1 ed25519  " + kHex + "\nk1 " + kHex + "\n");
+  REQUIRE(keys.has_value());
+  REQUIRE(keys->size() == 2);
+  CHECK((*keys)[0].kind == TokenKeyKind::ed25519);
+  CHECK((*keys)[0].secret == std::string(32, '\xAA'));
+  CHECK((*keys)[1].kind == TokenKeyKind::hmac);
+  CHECK(!parse_token_keys("s1 ed25519"));
+  CHECK(!parse_token_keys("s1 ed448 " + kHex));
+}
+
 TEST_CASE("token keys: an empty file holds none") {
   CHECK(parse_token_keys("")->empty());
   CHECK(parse_token_keys("# none\n")->empty());

@@ -139,7 +139,7 @@ ngx_int_t read_request(ngx_http_request_t* r, MediaRequest& state, Counters& cou
 /// Does the token that it carries hold? @return NGX_DECLINED: go on.
 ngx_int_t check_token(ngx_http_request_t* r, MediaRequest& state, Counters& counters) {
   if (state.target.token.empty()) return NGX_DECLINED;
-  const Result<TokenClaims> claims = verify_token(main_conf(r).token_keys, state.target.token, ngx_time());
+  const Result<TokenClaims> claims = worker()->tokens.verify(main_conf(r).token_keys, state.target.token, ngx_time());
   if (claims && token_allows(*claims, state.target.path)) {
     state.authorised = true;
     return NGX_DECLINED;
@@ -284,7 +284,10 @@ ngx_int_t get_variable(ngx_http_request_t* r, ngx_http_variable_value_t* value, 
 std::optional<std::string> target_text(ngx_http_request_t* r) {
   const MediaRequest* state = state_of(r);
   if (state == nullptr || !state->allowed) return std::nullopt;
-  return std::string{state->target.path} + state->target.query;
+  const MediaTarget& target = state->target;
+  std::string text;
+  if (main_conf(r).forward_token && !target.token.empty()) text.append("/t/").append(target.token);
+  return text.append(target.path).append(target.query);
 }
 std::optional<std::string> origin_text(ngx_http_request_t* r) {
   const MediaRequest* state = state_of(r);

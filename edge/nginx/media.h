@@ -11,7 +11,9 @@
 #include "edge/nginx/cache_waiters.h"
 #include "edge/nginx/lookups.h"
 #include "edge/nginx/nginx.h"
+#include "edge/nginx/node_port.h"
 #include "edge/nginx/shared.h"
+#include "edge/verified_tokens.h"
 
 namespace ribalta::edge {
 
@@ -23,6 +25,8 @@ struct MainConf {
   std::vector<TokenKey> token_keys;
   std::string cache_folder;
   std::uint64_t cache_free_bytes_min = 0;
+  std::string node_list;       ///< the file of nodes that may use the node port; empty: none
+  bool forward_token = false;  ///< the origin is another node's edge, which checks tokens itself
 };
 
 /// What one worker holds.
@@ -31,6 +35,8 @@ struct Worker {
   Lookups lookups;
   CacheWaiters waiters;
   CacheDisk cache_disk;
+  VerifiedTokens tokens;
+  NodePort node_port;
 };
 /// Null before the worker runs, and when it ends. Set by module.cpp.
 Worker*& worker();

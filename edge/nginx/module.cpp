@@ -92,6 +92,20 @@ char* set_cache_disk(ngx_conf_t* cf, MainConf& conf) {
   return NGX_CONF_OK;
 }
 
+char* set_nodes(ngx_conf_t* cf, MainConf& conf) {
+  ngx_str_t name = argument(cf, 1);
+  if (ngx_conf_full_name(cf->cycle, &name, 0) != NGX_OK) return static_cast<char*>(NGX_CONF_ERROR);
+  conf.node_list = view(name);
+  return NGX_CONF_OK;
+}
+
+char* set_forward_token(ngx_conf_t* cf, MainConf& conf) {
+  const ngx_str_t text = argument(cf, 1);
+  if (view(text) != "on" && view(text) != "off") return complain(cf, "ribalta_forward_token: on or off wanted");
+  conf.forward_token = view(text) == "on";
+  return NGX_CONF_OK;
+}
+
 template <char* (*set)(ngx_conf_t*, MainConf&)>
 char* set_in_main(ngx_conf_t* cf, ngx_command_t*, void* conf) {
   return guarded(cf->log, static_cast<char*>(NGX_CONF_ERROR), [&] { return set(cf, *static_cast<MainConf*>(conf)); });
@@ -129,6 +143,10 @@ ngx_command_t commands[] = {
     {ngx_string("ribalta_token_keys"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_in_main<set_token_keys>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     {ngx_string("ribalta_cache_disk"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_in_main<set_cache_disk>,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
+    {ngx_string("ribalta_nodes"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_in_main<set_nodes>,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
+    {ngx_string("ribalta_forward_token"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_in_main<set_forward_token>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     {ngx_string("ribalta_media"), NGX_HTTP_LOC_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot, NGX_HTTP_LOC_CONF_OFFSET,
      offsetof(LocationConf, media), nullptr},
@@ -214,7 +232,9 @@ ngx_int_t init_process(ngx_cycle_t* cycle) {
     worker() = new Worker{.cache_purge = std::move(cache_purge),
                           .lookups{*conf->redis, zone, std::move(listens), cycle->log},
                           .waiters{cycle->log},
-                          .cache_disk{conf->cache_folder, conf->cache_free_bytes_min}};
+                          .cache_disk{conf->cache_folder, conf->cache_free_bytes_min},
+                          .tokens{},
+                          .node_port{conf->node_list, cycle->log}};
     worker()->lookups.start();
     return NGX_OK;
   });
@@ -222,8 +242,13 @@ ngx_int_t init_process(ngx_cycle_t* cycle) {
 
 void exit_process(ngx_cycle_t*) { delete std::exchange(worker(), nullptr); }
 
+ngx_int_t add_variables(ngx_conf_t* cf) {
+  const bool added = add_media_variables(cf) == NGX_OK && add_node_variables(cf) == NGX_OK;
+  return added ? NGX_OK : NGX_ERROR;
+}
+
 ngx_http_module_t module_context = {
-    add_media_variables,   // preconfiguration
+    add_variables,         // preconfiguration
     finish_configuration,  // postconfiguration
     create_main_conf,     nullptr, nullptr, nullptr, create_location_conf, merge_location_conf,
 };

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <future>
@@ -15,6 +16,8 @@
 #include <regex>
 #include <sstream>
 #include <thread>
+
+#include "core/bytes.h"
 
 namespace ribalta::edge::testing {
 
@@ -33,6 +36,15 @@ void replace_all(std::string& text, const std::string& from, const std::string& 
   for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
     text.replace(at, from.size(), to);
   }
+}
+
+std::string run_shell(const std::string& command) {
+  std::FILE* pipe = ::popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string out;
+  for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) out += static_cast<char>(c);
+  ::pclose(pipe);
+  return out;
 }
 
 }  // namespace
@@ -130,18 +142,26 @@ http::RequestHead Origin::last() const {
 
 // --- Machine ---------------------------------------------------------------------------------------------------------
 
-Machine::Machine() {
-  for (const char* name : {"run", "logs", "web", "web/assets", "cache", "cache/edge", "redis"}) {
+Machine::Machine(const Machine* first) {
+  for (const char* name : {"run", "logs", "web", "web/assets", "cache", "cache/edge", "redis", "secrets"}) {
     std::filesystem::create_directory(path(name));
   }
   write_file(path("web/index.html"), "<!doctype html><title>Ribalta</title>");
   write_file(path("web/assets/app-0123.js"), "export {};");
-  write_file(path("keys"), "k1 6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b\n");
-  packager = std::make_unique<Origin>(loops, path("run/packager.sock"), "packager");
-  other = std::make_unique<Origin>(loops, path("run/other.sock"), "other");
-  api = std::make_unique<Origin>(loops, path("run/control.sock"), "api");
-  loops.start();
+  write_file(path("keys"), "s1 ed25519 " + to_hex(as_bytes(public_half(key_).secret)) + "\n");  // all that an edge has
   write_configuration();
+  if (first == nullptr) {
+    std::ofstream{path("keys"), std::ios::app} << "k1 " << to_hex(as_bytes(shared_key_.secret)) << "\n";
+    packager = std::make_unique<Origin>(loops, path("run/packager.sock"), "packager");
+    other = std::make_unique<Origin>(loops, path("run/other.sock"), "other");
+    api = std::make_unique<Origin>(loops, path("run/control.sock"), "api");
+  } else {
+    make_certificate(path("secrets"), "node");
+    std::filesystem::copy_file(first->path("secrets/node_port_cert.pem"), path("secrets/first_cert.pem"));
+    write_from_template(RIBALTA_EDGE_SOURCE "/first_node.conf.in", "run/first_node.conf",
+                        {{"@FIRST@", "unix:" + first->path("run/node.sock")}});
+  }
+  loops.start();
   start_redis();
   start_nginx();
   wait_for_redis();
@@ -156,8 +176,9 @@ Machine::~Machine() {
   loops.stop(5s);
 }
 
-void Machine::write_configuration() const {
-  std::string text = read_file(RIBALTA_EDGE_TEMPLATE);
+void Machine::write_from_template(const std::string& source, const std::string& name,
+                                  const std::map<std::string, std::string>& more) const {
+  std::string text = read_file(source);
   const std::map<std::string, std::string> values{
       {"@MODULE@", RIBALTA_EDGE_MODULE},
       {"@USER@", ::getuid() == 0 ? "user root;" : ""},
@@ -173,9 +194,53 @@ void Machine::write_configuration() const {
       {"@CACHE_MAX@", "100m"},
   };
   for (const auto& [word, value] : values) replace_all(text, word, value);
+  for (const auto& [word, value] : more) replace_all(text, word, value);
   replace_all(text, "worker_connections 8000;", "worker_connections 1000;");
   REQUIRE(!std::regex_search(text, std::regex{"@[A-Z_]+@"}));  // every word was filled in
-  write_file(path("nginx.conf"), text);
+  write_file(path(name), text);
+}
+
+void Machine::write_configuration() const {
+  write_from_template(RIBALTA_EDGE_SOURCE "/nginx.conf.in", "nginx.conf", {});
+}
+
+// --- the node port ---------------------------------------------------------------------------------------------------
+
+void Machine::open_node_port() const {
+  make_certificate(path("secrets"), "node_port");
+  write_from_template(RIBALTA_EDGE_SOURCE "/node_port.conf.in", "run/node_port.conf",
+                      {{"@NODE_LISTEN@", "unix:" + path("run/node.sock")}});
+}
+
+void Machine::make_certificate(const std::string& folder, const std::string& name) {
+  const std::string file = folder + "/" + name;
+  const std::string command =
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "
+      "/CN=" +
+      name + " -addext subjectAltName=DNS:ribalta-node -keyout " + file + "_key.pem -out " + file +
+      "_cert.pem 2>/dev/null";
+  REQUIRE(std::system(command.c_str()) == 0);  // NOLINT(concurrency-mt-unsafe): one thread
+}
+
+void Machine::list_node(const std::string& name, const std::string& certificate_file) const {
+  std::string line;
+  if (!name.empty()) {
+    line = run_shell("openssl x509 -in " + certificate_file + " -outform DER | sha256sum | cut -c1-64 | tr -d '\\n'");
+    line += " " + name + "\n";
+  }
+  write_file(path("run/nodes.new"), line);
+  std::filesystem::rename(path("run/nodes.new"), path("run/nodes"));
+}
+
+std::string Machine::ask_node_port(const std::string& target, const std::string& certificate,
+                                   const std::string& more) const {
+  std::string command = "curl -sk --max-time 20 --path-as-is --unix-socket " + path("run/node.sock") + " " + more;
+  if (!certificate.empty()) command += " --cert " + certificate + "_cert.pem --key " + certificate + "_key.pem";
+  const std::string body = path("answer");
+  write_file(body, "");
+  const std::string status =
+      run_shell(command + " -o " + body + " -w '%{http_code}' 'https://ribalta-node" + target + "'");
+  return status + " " + read_file(body);
 }
 
 void Machine::configure(const std::string& from, const std::string& to) const {
@@ -195,6 +260,12 @@ void Machine::start_redis() {
 void Machine::start_nginx() {
   ::unlink(path("run/edge.sock").c_str());
   ::unlink(path("run/site.sock").c_str());
+  ::unlink(path("run/node.sock").c_str());
+  if (!packager && !api) {
+    for (const char* name : {"run/packager.sock", "run/control.sock", "run/ingest.sock", "run/first.sock"}) {
+      ::unlink(path(name).c_str());
+    }
+  }
   nginx = std::make_unique<Process>(std::vector<std::string>{"/usr/sbin/nginx", "-e", path("logs/edge-error.log"), "-p",
                                                              path(""), "-c", path("nginx.conf")});
   REQUIRE_MESSAGE(until([this] { return status("healthz") == "ok\n"; }), log("edge-error.log"));
@@ -283,6 +354,10 @@ std::string Machine::token(std::string_view prefix, std::int64_t expires_in_s) c
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   return mint_token(key_,
                     {.audience = "any", .path_prefix = std::string{prefix}, .expires_unix_s = now + expires_in_s});
+}
+
+std::string Machine::shared_token(std::string_view prefix) const {
+  return mint_token(shared_key_, {.audience = "any", .path_prefix = std::string{prefix}, .expires_unix_s = 1LL << 33});
 }
 
 std::string Machine::log(const std::string& name) const { return read_file(path("logs/" + name)); }

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -62,7 +63,8 @@ class Origin {
 
 class Machine {
  public:
-  Machine();
+  /// `first`: an edge of that machine, whose node port is open; it has no origins of its own.
+  explicit Machine(const Machine* first = nullptr);
   ~Machine();
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
@@ -88,6 +90,19 @@ class Machine {
   void wait_for_redis();
 
   std::string token(std::string_view prefix, std::int64_t expires_in_s = 3'600) const;
+  /// The same signed with the shared key that the machine accepts, too.
+  std::string shared_token(std::string_view prefix) const;
+
+  /// nginx listens for other nodes on run/node.sock, from its next start on. They are who `list_nodes` says.
+  void open_node_port() const;
+  /// What the control plane writes: a node of that name with this certificate (a file), or nobody.
+  void list_node(const std::string& name, const std::string& certificate_file) const;
+  /// A key pair and its certificate in NAME_key.pem and NAME_cert.pem of `folder`.
+  static void make_certificate(const std::string& folder, const std::string& name);
+  /// A request to the node port with curl, with a certificate where there is one. @return status, blank, body; `000 `:
+  /// no answer.
+  std::string ask_node_port(const std::string& target, const std::string& certificate = {},
+                            const std::string& more = {}) const;
   [[nodiscard]] std::string log(const std::string& name) const;
   [[nodiscard]] std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
 
@@ -101,8 +116,11 @@ class Machine {
 
  private:
   void write_configuration() const;
+  void write_from_template(const std::string& source, const std::string& name,
+                           const std::map<std::string, std::string>& more) const;
   std::string redis_command(const std::vector<std::string>& words);
-  TokenKey key_{.id = "k1", .secret = std::string(32, 'k')};
+  SigningKey key_{.id = "s1", .seed = std::string(32, 's')};
+  TokenKey shared_key_{.id = "k1", .secret = std::string(32, 'k')};
 };
 
 }  // namespace ribalta::edge::testing

@@ -29,7 +29,7 @@ require_debian_12() {
 }
 
 # Packages, by what they are for. `up` installs run and build; `--demo` adds demo; `test` and `bench` add theirs.
-packages_run=(ca-certificates curl jq s6 nginx redis-server libsodium23)
+packages_run=(ca-certificates curl jq openssl s6 nginx redis-server libsodium23)
 packages_build=(clang-19 libstdc++-12-dev cmake ninja-build pkg-config ccache mold libboost1.81-dev libboost-json1.81-dev
   libboost-url1.81-dev libsoci-dev libsqlite3-dev libpq-dev nginx-dev libhiredis-dev libavcodec-dev libavformat-dev
   libavfilter-dev libswscale-dev libswresample-dev libx264-dev libvpx-dev libsvtav1enc-dev libseccomp-dev

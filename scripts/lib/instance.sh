@@ -8,7 +8,7 @@
 . "$ribalta_root/scripts/lib/prepare.sh"
 
 services=(redis control packager ingest transcode edge)
-daemons=(control packager ingest transcode)
+daemons=(control packager ingest transcode) # with a section of ribalta.toml each
 up_command=${up_command:-scripts/up} # as it would be typed again
 supervisor=''
 
@@ -39,12 +39,42 @@ write_secrets() {
   chmod 700 "$data/secrets"
   secret_file "$data/secrets/node"
   secret_file "$data/secrets/control"
-  if [ ! -s "$data/secrets/playback_keys" ]; then
-    secret_file "$data/secrets/playback_key"
-    (umask 077 && printf 'k1 %s\n' "$(cat "$data/secrets/playback_key")" >"$data/secrets/playback_keys")
-    rm -f "$data/secrets/playback_key"
-  fi
+  write_signing_key
+  if [ -n "$share" ]; then self_signed node_port; fi
 }
+
+hex_of() { od -An -v -tx1 | tr -d ' \n'; }
+
+# What signs playback tokens, for the control plane alone, and its public half, which edges check with: the last 32 bytes
+# of their DER forms (RFC 8410). Keys that were accepted before still are.
+write_signing_key() {
+  local secrets=$data/secrets seed public
+  [ -s "$secrets/playback_signing" ] && [ -s "$secrets/playback_keys" ] && return 0
+  (
+    umask 077
+    openssl genpkey -algorithm ed25519 -outform DER -out "$secrets/signing.der"
+    seed=$(tail -c 32 "$secrets/signing.der" | hex_of)
+    public=$(openssl pkey -inform DER -in "$secrets/signing.der" -pubout -outform DER | tail -c 32 | hex_of)
+    rm -f "$secrets/signing.der"
+    { printf 's1 ed25519 %s\n' "$public"; grep -v '^s1 ' "$secrets/playback_keys" 2>/dev/null || true; } >"$secrets/playback_keys.new"
+    printf 's1 %s\n' "$seed" >"$secrets/playback_signing.new"
+    mv "$secrets/playback_keys.new" "$secrets/playback_keys"
+    mv "$secrets/playback_signing.new" "$secrets/playback_signing"
+  ) || refuse "openssl could not make the key that signs playback tokens; see above."
+}
+
+# self_signed NAME: a key pair and its certificate, NAME_key.pem and NAME_cert.pem; kept when they are there. Nodes know
+# each other by the certificate itself, whose name and dates say nothing.
+self_signed() {
+  local secrets=$data/secrets said
+  [ -s "$secrets/$1_cert.pem" ] && return 0
+  said=$(umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500 -subj /CN=ribalta-node \
+    -addext subjectAltName=DNS:ribalta-node -keyout "$secrets/$1_key.pem" -out "$secrets/$1_cert.pem.new" 2>&1) ||
+    refuse "openssl could not make a certificate: $said"
+  mv "$secrets/$1_cert.pem.new" "$secrets/$1_cert.pem"
+}
+
+fingerprint_of() { openssl x509 -in "$1" -outform DER | sha256sum | cut -c1-64; }
 
 write_configuration() {
   if [ ! -e "$data/ribalta.toml" ]; then
@@ -79,6 +109,12 @@ service_environment() {
   if [ -n "$cert" ]; then printf '%s_INGEST_TLS_CERT=%s\n%s_INGEST_TLS_KEY=%s\n' $said "$cert" $said "$key"; fi
 }
 
+# An address that this machine listens on, as others type it.
+reached_at() {
+  local host=$1
+  case $1 in 0.0.0.0 | ::) host=$(hostname -I 2>/dev/null | awk '{print $1}') ;; esac
+  url_host "${host:-127.0.0.1}"
+}
 url_host() { case $1 in *:*) printf '[%s]' "$1" ;; *) printf '%s' "$1" ;; esac }
 
 # A daemon's program with the environment that it will have; its exit code.
@@ -95,9 +131,8 @@ as_daemon() { # ROLE OPTION…
 # ribalta.toml, what the options say and what we guess, together: checked whole by all daemons before anything starts.
 # What holds then is what we print and what nginx gets.
 settle_configuration() {
-  local host=$address scheme=http tail=":$site_port" role said complaints='' values
-  case $address in 0.0.0.0 | ::) host=$(hostname -I 2>/dev/null | awk '{print $1}') ;; esac
-  host=$(url_host "${host:-127.0.0.1}")
+  local host scheme=http tail=":$site_port" role said complaints='' values
+  host=$(reached_at "$address")
   [ -z "$cert" ] || scheme=https
   case $scheme$tail in http:80 | https:443) tail='' ;; esac
   site=$scheme://$host$tail/
@@ -120,7 +155,7 @@ settle_configuration() {
   mapfile -t values < <(as_daemon control --value control.site_url --value control.rtmp_url --value control.rtmps_url)
   site=${values[0]%/}/ rtmp=${values[1]} rtmps=${values[2]}
   need_no_privilege "$rtmp_port" ${rtmps_cert:+"$rtmps_port"}
-  check_ports "$site_port" "$rtmp_port" ${rtmps_cert:+"$rtmps_port"}
+  check_ports "$site_port" "$rtmp_port" ${rtmps_cert:+"$rtmps_port"} ${share:+"$node_port"}
 }
 
 # write_service NAME: the lines of its run script on standard input.
@@ -141,28 +176,37 @@ check_service() {
   chmod +x "$data/run/services/$1/data/check"
 }
 
-write_services() {
-  local role unprivileged=''
-  # Only nginx and ingest bind ports: the others give up what root may have handed us.
-  if can_bind; then unprivileged='setpriv --ambient-caps=-all --inh-caps=-all '; fi
+# Only nginx and ingest bind ports: the others give up what root may have handed us.
+unprivileged() { if can_bind; then printf 'setpriv --ambient-caps=-all --inh-caps=-all '; fi; }
+
+clear_services() {
   rm -rf "$data/run/services" && mkdir -p "$data/run/services"
-  rm -f "$data"/run/*.sock
-  write_service redis <<TXT
-exec ${unprivileged}s6-notifyoncheck -d -n 0 -s 20 -w 100 redis-server --port 0 --unixsocket $data/run/redis.sock --unixsocketperm 700 \\
-  --dir $data/redis --save '' --appendonly no --daemonize no --maxmemory 256mb --maxmemory-policy allkeys-lru
-TXT
-  check_service redis <<TXT
-exec redis-cli -s $data/run/redis.sock ping >/dev/null 2>&1
-TXT
+  rm -f "$data"/run/*.sock "$data"/run/{node_port,first_node}.conf
+}
+
+write_services() {
+  local role
+  clear_services
+  write_redis no
   for role in "${daemons[@]}"; do
     write_service "$role" <<TXT
 set -a
 . $data/run/environment
 RIBALTA_READY_FD=3
-exec $([ "$role" = ingest ] || printf %s "$unprivileged")$bin/ribalta-$role --config $data/ribalta.toml
+exec $([ "$role" = ingest ] || unprivileged)$bin/ribalta-$role --config $data/ribalta.toml
 TXT
   done
   write_nginx
+}
+
+write_redis() { # yes or no: whether it keeps what it holds over a restart
+  write_service redis <<TXT
+exec $(unprivileged)s6-notifyoncheck -d -n 0 -s 20 -w 100 redis-server --port 0 --unixsocket $data/run/redis.sock --unixsocketperm 700 \\
+  --dir $data/redis --save '' --appendonly $1 --daemonize no --maxmemory 256mb --maxmemory-policy allkeys-lru
+TXT
+  check_service redis <<TXT
+exec redis-cli -s $data/run/redis.sock ping >/dev/null 2>&1
+TXT
 }
 
 write_nginx() {
@@ -178,12 +222,19 @@ write_nginx() {
   # The socket is for this machine alone: scripts/ribalta reaches the site whatever its name, certificate and port.
   site_listen+="; listen unix:$data/run/site.sock"
   mkdir -p "$data/cache/edge"
+  if [ -n "$share" ]; then
+    sed -e "s|@DATA@|$data|g" -e "s|@RUN@|$data/run|g" -e "s|@NODE_LISTEN@|$(url_host "$share"):$node_port|g" \
+      "$ribalta_root/edge/node_port.conf.in" >"$data/run/node_port.conf"
+  fi
+  if [ "$role" = edge ]; then
+    sed -e "s|@DATA@|$data|g" -e "s|@RUN@|$data/run|g" -e "s|@FIRST@|$first|g" "$ribalta_root/edge/first_node.conf.in" >"$data/run/first_node.conf"
+  fi
   sed -e "s|@MODULE@|$module|g" -e "s|@USER@|$user|g" -e "s|@DATA@|$data|g" -e "s|@RUN@|$data/run|g" -e "s|@LOGS@|$data/logs/edge|g" \
     -e "s|@WEB@|$ribalta_root/control-plane/web/dist|g" -e "s|@LISTEN@|$site_listen;|g" -e "s|@TLS@|$tls|g" \
     -e "s|@TOKEN_KEYS@|$data/secrets/playback_keys|g" -e "s|@WORKERS@|auto|g" -e "s|@NOFILE@|$(ulimit -Hn | sed s/unlimited/65536/)|g" \
     -e "s|@CACHE_MAX@|10g|g" "$ribalta_root/edge/nginx.conf.in" >"$data/run/nginx.conf"
   write_service edge <<TXT
-rm -f $data/run/edge.sock $data/run/site.sock
+rm -f $data/run/edge.sock $data/run/site.sock$(if [ "$role" = edge ]; then printf ' %s' "$data"/run/{packager,control,ingest,first}.sock; fi)
 exec s6-notifyoncheck -d -n 0 -s 20 -w 100 /usr/sbin/nginx -e $data/logs/edge/edge-error.log -p $data -c $data/run/nginx.conf
 TXT
   # nginx writes its own files (a blocked pipe would stall the site); they are renamed once they are large.
@@ -275,33 +326,41 @@ user_key() {
 }
 
 write_endpoints() {
-  local stream_key setup=''
+  local stream_key setup='' nodes='' fingerprint=''
+  if [ -n "$share" ]; then
+    nodes=$(reached_at "$share"):$node_port
+    fingerprint=$(fingerprint_of "$data/secrets/node_port_cert.pem")
+  fi
   # The first creator exists from the first start, so that OBS can be pointed here before anyone signed up.
   stream_key=$(user_key creator) || refuse "The control plane did not hand out a stream key; see $data/logs/control/current."
   if [ -s "$data/secrets/setup_token" ]; then setup="${site}setup#$(cat "$data/secrets/setup_token")"; fi
   setup_link=$setup
   (
     umask 077
-    jq -n --arg site "$site" --arg rtmp "$rtmp" --arg rtmps "$rtmps" --arg stream_key "$stream_key" --arg setup "$setup" \
+    jq -n --arg nodes "$nodes" --arg fingerprint "$fingerprint" --arg site "$site" --arg rtmp "$rtmp" --arg rtmps "$rtmps" --arg stream_key "$stream_key" --arg setup "$setup" \
       --arg admin_token "$(cat "$data/secrets/admin_token")" --arg logs "$data/logs" --arg data "$data" \
       --arg socket "$data/run/site.sock" --argjson site_port "$site_port" --argjson rtmp_port "$rtmp_port" --argjson rtmps_port "$([ -n "$rtmps_cert" ] && echo "$rtmps_port" || echo null)" \
       '{site: $site, rtmp: $rtmp, rtmps: (if $rtmps == "" then null else $rtmps end), stream_key: $stream_key,
         setup: (if $setup == "" then null else $setup end), admin_token: $admin_token, socket: $socket,
-        ports: {site: $site_port, rtmp: $rtmp_port, rtmps: $rtmps_port}, logs: $logs, data: $data}' >"$data/endpoints.json.new"
+        ports: {site: $site_port, rtmp: $rtmp_port, rtmps: $rtmps_port}, logs: $logs, data: $data}
+       + if $nodes == "" then {} else {nodes: {address: $nodes, fingerprint: $fingerprint}} end' >"$data/endpoints.json.new"
   )
   mv "$data/endpoints.json.new" "$data/endpoints.json"
 }
+
+named_data() { [ "$data" = "$ribalta_root/ribalta-data" ] || printf -- '--data %s ' "$data"; }
 
 print_table() {
   say ''
   printf '  %-12s %s\n' 'Site' "$bold$site$plain"
   printf '  %-12s %s\n' 'OBS server' "$rtmp"
   if [ -n "$rtmps" ]; then printf '  %-12s %s\n' '  with TLS' "$rtmps"; fi
-  printf '  %-12s %s\n' 'Stream key' "scripts/ribalta $([ "$data" = "$ribalta_root/ribalta-data" ] || printf -- '--data %s ' "$data")stream-key creator"
+  printf '  %-12s %s\n' 'Stream key' "scripts/ribalta $(named_data)stream-key creator"
   if [ -n "$setup_link" ]; then
     printf '  %-12s %s\n' 'Set up' "$setup_link"
     printf '  %-12s %s\n' '' 'opens once: choose the name and password of the first administrator'
   fi
+  if [ -n "$share" ]; then printf '  %-12s %s\n' 'Other nodes' "scripts/ribalta $(named_data)node add NAME"; fi
   printf '  %-12s %s\n' 'Logs' "$data/logs"
   printf '  %-12s %s\n' 'Stop' 'Ctrl-C'
   say ''
@@ -319,6 +378,10 @@ stay_until_stopped() {
 read_options "$@"
 export -n up_command
 listen_for_signals
+if [ "$role" = edge ]; then
+  . "$ribalta_root/scripts/lib/edge.sh"
+  run_edge
+fi
 write_secrets
 write_configuration
 settle_configuration

@@ -4,6 +4,8 @@
 # root any more, so that whoever takes a daemon over finds no root shell that writes into folders of theirs.
 
 bin=$ribalta_root/build/release/bin
+# NAME@ADDRESS:PORT/SECRET/FINGERPRINT, with IPv6 in brackets; as client/nodes.cpp makes it.
+readonly join_line='([a-z0-9][a-z0-9-]{0,31})@([0-9.]+|\[[0-9a-f:]+\]):([0-9]{1,5})/(rn_[a-z0-9]+)/([0-9a-f]{64})'
 # Longest socket that is bound below the data folder; the kernel takes 107 bytes.
 readonly socket_path_max=107
 readonly disk_needed_mb=1024   # in the data folder: room for uploads and ladders
@@ -11,16 +13,16 @@ readonly disk_packages_mb=1700 # on /usr, of packages that are all missing
 readonly disk_archives_mb=500  # in apt's cache, of the same
 readonly disk_build_mb=400     # in the checkout
 
-data=$ribalta_root/ribalta-data port='' listen='' cert='' key='' open=false demo=false
+data=$ribalta_root/ribalta-data port='' listen='' cert='' key='' share='' role=all join='' open=false demo=false
 read_options() {
   while [ $# -gt 0 ]; do
     case $1 in
-      --data | --port | --listen | --cert | --key)
+      --data | --port | --listen | --cert | --key | --share | --role | --join)
         [ $# -ge 2 ] && [ -n "$2" ] || refuse "$1 needs a value; see scripts/up --help."
         declare -g "${1#--}=$2"
         shift 2
         ;;
-      --data=* | --port=* | --listen=* | --cert=* | --key=*)
+      --data=* | --port=* | --listen=* | --cert=* | --key=* | --share=* | --role=* | --join=*)
         local value=${1#*=} name=${1%%=*}
         [ -n "$value" ] || refuse "$name needs a value; see scripts/up --help."
         declare -g "${name#--}=$value"
@@ -35,11 +37,13 @@ read_options() {
     [[ $port =~ ^[0-9]{1,5}$ ]] && [ "$((10#$port))" -ge 1 ] && [ "$((10#$port))" -le 65516 ] ||
       refuse "--port takes a number from 1 to 65516 (it uses that port and the 19 after it), not $port."
     port=$((10#$port))
-    site_port=$port rtmp_port=$((port + 1)) rtmps_port=$((port + 2))
+    site_port=$port rtmp_port=$((port + 1)) rtmps_port=$((port + 2)) node_port=$((port + 3))
   else
-    site_port=8080 rtmp_port=1935 rtmps_port=1936
+    site_port=8080 rtmp_port=1935 rtmps_port=1936 node_port=8083
   fi
   address=${listen:-127.0.0.1}
+  program=ribalta-control
+  if [ "$role" = edge ]; then program=ribalta-follower; fi
   loopback=false
   case $address in 127.* | ::1) loopback=true ;; esac
 }
@@ -60,20 +64,50 @@ check_options() {
     grep -q 'BEGIN .*PRIVATE KEY' "$key" || refuse "--key takes a private key in PEM (-----BEGIN PRIVATE KEY-----), and $key holds none."
     cert=$(realpath "$cert") key=$(realpath "$key")
   fi
+  check_role
+  local option
+  for option in listen share; do check_address "$option" "${!option}"; done
+  need_no_privilege "$site_port" ${share:+"$node_port"}
+}
+
+# What goes with --role edge, and what does not.
+check_role() {
+  case $role in
+    all)
+      [ -z "$join" ] || refuse "--join goes with --role edge."
+      [ ! -s "$data/secrets/first" ] || refuse "The data folder $data is an edge's: start it with --role edge."
+      ;;
+    edge)
+      local wrong=''
+      [ -z "$share" ] || wrong=--share
+      if $demo; then wrong=--demo; fi
+      if $open; then wrong=--open; fi
+      [ -z "$wrong" ] || refuse "$wrong is for the first node; an edge has no accounts, streams or nodes of its own."
+      [ ! -e "$data/control" ] || refuse "The data folder $data is a first node's, with accounts and videos. Use another --data for the edge."
+      [ -n "$join" ] || [ -s "$data/secrets/first" ] ||
+        refuse "An edge joins a first node: add --join LINE, which scripts/ribalta node add NAME prints there."
+      [ -z "$join" ] || [[ $join =~ ^$join_line$ ]] ||
+        refuse "--join takes the whole line that scripts/ribalta node add printed: NAME@ADDRESS:PORT/SECRET/FINGERPRINT."
+      ;;
+    *) refuse "--role takes edge (without it, everything runs here), not $role." ;;
+  esac
+}
+
+check_address() { # OPTION ADDRESS
+  local option=--$1 listen=$2
   if [ -n "$listen" ]; then
     [[ $listen =~ ^[0-9.]+$ || $listen =~ ^[0-9a-fA-F:]+$ ]] ||
-      refuse "--listen takes an address such as 192.168.1.10, 0.0.0.0 or ::, not $listen."
-    case $listen in *:*) [ -e /proc/net/if_inet6 ] || refuse "--listen $listen: this machine has no IPv6." ;; esac
+      refuse "$option takes an address such as 192.168.1.10, 0.0.0.0 or ::, not $listen."
+    case $listen in *:*) [ -e /proc/net/if_inet6 ] || refuse "$option $listen: this machine has no IPv6." ;; esac
     case $listen in
       127.* | ::1 | 0.0.0.0 | :: | [fF][eE]80:*) ;;
       *)
         if command -v hostname >/dev/null && ! hostname -I | tr ' ' '\n' | grep -qixF -- "$listen"; then
-          refuse "--listen $listen is no address of this machine, which has: $(hostname -I)"
+          refuse "$option $listen is no address of this machine, which has: $(hostname -I)"
         fi
         ;;
     esac
   fi
-  need_no_privilege "$site_port"
 }
 
 # need_no_privilege PORT…: those under 1024 are for root, who hands the right to bind them to nginx and ingest alone.
@@ -120,10 +154,10 @@ check_ports() {
 
 check_machine() {
   local missing built=false
-  [ -x "$bin/ribalta-control" ] && built=true
-  check_ports "$site_port"
+  [ -x "$bin/$program" ] && built=true
+  check_ports "$site_port" ${share:+"$node_port"}
   # RTMP's are the file's to say, where there is one; instance.sh looks again.
-  if [ -n "$port" ] || [ ! -f "$data/ribalta.toml" ]; then check_ports "$rtmp_port" ${cert:+"$rtmps_port"}; fi
+  if [ "$role" = all ] && { [ -n "$port" ] || [ ! -f "$data/ribalta.toml" ]; }; then check_ports "$rtmp_port" ${cert:+"$rtmps_port"}; fi
   need_disk "$data" $disk_needed_mb "data"
   missing=$(package_missing "${packages_run[@]}" "${packages_build[@]}" "${packages_web[@]}" | wc -l)
   if [ "$missing" -gt 0 ]; then
@@ -149,7 +183,7 @@ choose_user() {
   [ "$(id -u)" = 0 ] || return 0
   getent passwd ribalta >/dev/null || useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin ribalta
   local drop=(setpriv --reuid=ribalta --regid=ribalta --init-groups)
-  if ! "${drop[@]}" test -x "$bin/ribalta-control" || ! "${drop[@]}" test -r "$ribalta_root/control-plane/web/dist/index.html" ||
+  if ! "${drop[@]}" test -x "$bin/$program" || ! "${drop[@]}" test -r "$ribalta_root/control-plane/web/dist/index.html" ||
     ! "${drop[@]}" test -r "$ribalta_root/scripts/lib/instance.sh" || ! "${drop[@]}" test -x "$(dirname "$data")"; then
     [ "$(stat -c %u "$data")" = 0 ] ||
       refuse "The user ribalta can't reach $ribalta_root or $data. Put both where others may enter (mode o+x)."
@@ -181,7 +215,8 @@ copy_tls() {
 # From here on we are the instance, under the user that was chosen.
 hand_over() {
   [ -z "$cert" ] || copy_tls
-  local words=(--data "$data" ${port:+--port "$port"} ${listen:+--listen "$listen"} ${cert:+--cert "$cert" --key "$key"})
+  local words=(--data "$data" ${port:+--port "$port"} ${listen:+--listen "$listen"} ${cert:+--cert "$cert" --key "$key"}
+    ${share:+--share "$share"} --role "$role" ${join:+--join "$join"})
   if $open; then words+=(--open); fi
   if $demo; then words+=(--demo); fi
   cd "$data"

@@ -17,7 +17,7 @@ const isFree = (port) =>
   });
 
 /** The first of 20 ports (scripts/up --port) whose `used` first ones are free; above those that the kernel hands to clients. */
-export async function freePorts(used = 3) {
+export async function freePorts(used = 4) {
   for (let tries = 0; tries < 200; tries++) {
     const port = 61_000 + 20 * Math.floor(Math.random() * 220);
     if ((await Promise.all(Array.from({ length: used }, (_, i) => port + i).map(isFree))).every(Boolean)) return port;
@@ -48,8 +48,9 @@ export async function until(what, check, limit = 30_000, every = 100) {
 
 export class Instance {
   /** Starts `scripts/up`; resolves when its endpoints.json stands and the site answers. */
-  static async start(name, options = []) {
+  static async start(name, options = [], { before = [] } = {}) {
     const instance = new Instance();
+    instance.before = before; // what starts it, such as another network's `ip netns exec NAME`
     // Short: sockets lie below it, and a path to a socket has 107 bytes.
     instance.data = mkdtempSync('/tmp/rb-');
     instance.name = name;
@@ -67,7 +68,8 @@ export class Instance {
   async up() {
     mkdirSync(artefacts, { recursive: true });
     rmSync(path.join(this.data, 'endpoints.json'), { force: true });
-    this.process = spawn(path.join(root, 'scripts/up'), ['--data', this.data, '--port', String(this.port), ...this.options], {
+    const [program, ...words] = [...this.before, path.join(root, 'scripts/up'), '--data', this.data, '--port', String(this.port), ...this.options];
+    this.process = spawn(program, words, {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.output = '';
@@ -155,6 +157,23 @@ export class Instance {
   pid(service) {
     const { stdout } = spawnSync('s6-svstat', ['-o', 'pid', path.join(this.data, 'run/services', service)], { encoding: 'utf8' });
     return Number(stdout.trim());
+  }
+
+  /** As when the machine loses power: everything of it dies at once, with nothing said to anybody. Its data stays. */
+  async perish() {
+    const pids = () => spawnSync('pgrep', ['-f', this.data], { encoding: 'utf8' }).stdout.trim().split('\n').filter(Boolean).map(Number);
+    await until('nothing of it runs', () => {
+      const left = pids();
+      for (const pid of left) {
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch (error) {
+          if (error.code !== 'ESRCH') throw error;
+        }
+      }
+      return left.length === 0;
+    }, 30_000, 50);
+    await this.exited;
   }
 
   /** Resolves when the service's readiness came after it was killed. */
