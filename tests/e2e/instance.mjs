@@ -1,6 +1,6 @@
 // A whole instance for tests: `scripts/up` on a fresh data folder and ports of its own, driven from outside only.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, mkdirSync, readFileSync, existsSync, rmSync, writeFileSync, cpSync } from 'node:fs';
+import { mkdtempSync, mkdirSync, readFileSync, readdirSync, readlinkSync, existsSync, rmSync, writeFileSync, cpSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -161,7 +161,16 @@ export class Instance {
 
   /** As when the machine loses power: everything of it dies at once, with nothing said to anybody. Its data stays. */
   async perish() {
-    const pids = () => spawnSync('pgrep', ['-f', this.data], { encoding: 'utf8' }).stdout.trim().split('\n').filter(Boolean).map(Number);
+    // Whoever names the data folder, or lies in it, as supervisors do: they would start anew what was killed.
+    const isOurs = (pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(this.data) || readlinkSync(`/proc/${pid}/cwd`).startsWith(this.data);
+      } catch (error) {
+        if (!['ENOENT', 'ESRCH', 'EACCES'].includes(error.code)) throw error; // it has just ended, or is not ours
+        return false;
+      }
+    };
+    const pids = () => readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter(isOurs);
     await until('nothing of it runs', () => {
       const left = pids();
       for (const pid of left) {
