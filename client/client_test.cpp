@@ -164,7 +164,8 @@ struct Site {
         200, R"({"version":"0.1.0","daemons":[{"name":"ingest","healthy":false,"message":"the disk is full"}],)"
              R"("jobs":{"live":{"queued":0,"leased":1,"done":2,"failed":3,"cancelled":0},)"
              R"("vod":{"queued":4,"leased":5,"done":6,"failed":7,"cancelled":0}},"lives":[],"users":2,)"
-             R"("videos":{"draft":0,"processing":1,"ready":2,"failed":3}})"));
+             R"("videos":{"draft":0,"processing":1,"ready":2,"failed":3},)"
+             R"("nodes":[{"name":"milan","state":"silent","healthy":false,"message":"not heard of for 12 s"}]})"));
   }
 };
 
@@ -365,6 +366,7 @@ TEST_CASE("ribalta status: says what is wrong, and so does its exit code") {
   CHECK(ran.code == 1);
   CHECK(ran.output.find("ingest     the disk is full") != std::string::npos);
   CHECK(ran.output.find("5 running, 4 waiting, 6 done, 7 failed") != std::string::npos);
+  CHECK(ran.output.find("milan        not heard of for 12 s") != std::string::npos);
 }
 
 TEST_CASE("ribalta: without an instance, and with one that is not running, it says so in a sentence") {

@@ -447,6 +447,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Invite another machine to join as an edge */
+        post: operations["adminInviteNode"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/nodes/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a node, or an invitation */
+        delete: operations["adminRemoveNode"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/status": {
         parameters: {
             query?: never;
@@ -1044,6 +1078,30 @@ export interface components {
                 /** @description Why the last attempt failed. */
                 reason: string;
             }[];
+            /** @description Other machines that were invited or have joined. */
+            nodes: components["schemas"]["NodeStatus"][];
+        };
+        NodeNew: {
+            name: string;
+        };
+        /** @description What makes a join line, with the address and fingerprint of the node port (`ribalta node add`). */
+        NodeInvitation: {
+            name: string;
+            /** @description Good once. */
+            secret: string;
+            /** Format: date-time */
+            expires: string;
+        };
+        NodeStatus: {
+            name: string;
+            /** @enum {string} */
+            state: "invited" | "joined";
+            /** @description False: it has joined and was not heard of for 12 s. */
+            healthy: boolean;
+            /** @description `ok`, or what there is to say. */
+            message: string;
+            /** @description As it last said; empty: not heard of. */
+            version: string;
         };
     };
     responses: never;
@@ -3157,6 +3215,150 @@ export interface operations {
             };
             /** @description `media_type`: the body is not `application/json`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`: the database does not answer: try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    adminInviteNode: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NodeNew"];
+            };
+        };
+        responses: {
+            /** @description The only time that the secret is shown. An earlier invitation of that name that nobody used is no longer good. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeInvitation"];
+                };
+            };
+            /** @description `malformed`: the body or a parameter breaks its schema; `bad_name`: no name for a node. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `not_signed_in`: no session, or it ended; or the bearer token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `csrf`: `X-Csrf-Token` is missing or wrong, or the call came from another site; `forbidden`: signed in, and not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `node_exists`: a node of that name has joined; `nodes_max`: 64 nodes are the most an instance may have. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `too_large`: the body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `media_type`: the body is not `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unavailable`: the database does not answer: try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    adminRemoveNode: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Node. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It gets nothing any more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `not_signed_in`: no session, or it ended; or the bearer token is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `csrf`: `X-Csrf-Token` is missing or wrong, or the call came from another site; `forbidden`: signed in, and not allowed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `not_found`: it does not exist, or not for you. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
