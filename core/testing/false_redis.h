@@ -55,6 +55,12 @@ class FalseRedis {
     thread_ = std::thread{[this] { serve(); }};
   }
   ~FalseRedis() {
+    {
+      // Whoever is being served may wait for more, and keep the line.
+      const std::lock_guard lock{mutex_};
+      ending_ = true;
+      if (peer_ >= 0) ::shutdown(peer_, SHUT_RDWR);
+    }
     ::shutdown(listener_, SHUT_RDWR);
     thread_.join();
     ::close(listener_);
@@ -70,18 +76,32 @@ class FalseRedis {
       const int peer = ::accept(listener_, nullptr, nullptr);
       if (peer < 0) return;
       came.add();
+      if (!hold(peer)) {
+        ::close(peer);
+        return;
+      }
       char asked[1024];
       if (unasked_ || ::recv(peer, asked, sizeof asked, 0) > 0) {
         ::send(peer, bytes_.data(), bytes_.size(), MSG_NOSIGNAL);
         while (::recv(peer, asked, sizeof asked, 0) > 0) continue;  // until the other end has had enough
       }
+      hold(-1);
       ::close(peer);
     }
+  }
+  /// @return false when all ends.
+  bool hold(int peer) {
+    const std::lock_guard lock{mutex_};
+    peer_ = peer;
+    return !ending_;
   }
   std::filesystem::path path_;
   std::string bytes_;
   bool unasked_;
   int listener_ = -1;
+  std::mutex mutex_;
+  int peer_ = -1;
+  bool ending_ = false;
   std::thread thread_;
 };
 
