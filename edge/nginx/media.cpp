@@ -258,17 +258,6 @@ CacheFacts cache_facts(ngx_http_request_t* r) {
 
 // --- variables -------------------------------------------------------------------------------------------------------
 
-ngx_int_t set_value(ngx_http_request_t* r, ngx_http_variable_value_t* value, std::string_view text) {
-  const ngx_str_t copy = copy_to_pool(r->pool, text);
-  if (copy.data == nullptr) return NGX_ERROR;
-  value->len = static_cast<unsigned>(copy.len) & 0x0FFFFFFF;
-  value->valid = 1;
-  value->no_cacheable = 0;
-  value->not_found = 0;
-  value->data = copy.data;
-  return NGX_OK;
-}
-
 using GetText = std::optional<std::string> (*)(ngx_http_request_t*);
 
 template <GetText get>

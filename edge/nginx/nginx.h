@@ -1,4 +1,4 @@
-// nginx's and hiredis' C headers, and the two helpers that every file here needs.
+// nginx's and hiredis' C headers, and the few helpers that every file here needs.
 //
 // Rules of this folder: nothing thrown crosses into nginx (every function that nginx or hiredis calls is a `guarded`
 // one); memory of a request's pool dies with the request, so that what a Redis reply may touch later is on the heap;
@@ -24,6 +24,18 @@ inline ngx_str_t copy_to_pool(ngx_pool_t* pool, std::string_view text) {
   auto* data = static_cast<u_char*>(ngx_pnalloc(pool, text.empty() ? 1 : text.size()));
   if (data != nullptr) ngx_memcpy(data, text.data(), text.size());
   return {data != nullptr ? text.size() : 0, data};
+}
+
+/// What an nginx variable says.
+inline ngx_int_t set_value(ngx_http_request_t* r, ngx_http_variable_value_t* value, std::string_view text) {
+  const ngx_str_t copy = copy_to_pool(r->pool, text);
+  if (copy.data == nullptr) return NGX_ERROR;
+  value->len = static_cast<unsigned>(copy.len) & 0x0FFFFFFF;
+  value->valid = 1;
+  value->no_cacheable = 0;
+  value->not_found = 0;
+  value->data = copy.data;
+  return NGX_OK;
 }
 
 /// Milliseconds since the machine started: one clock for all workers, cached by nginx once a loop.

@@ -45,16 +45,7 @@ using GetText = std::string (*)(ngx_http_request_t*);
 
 template <GetText get>
 ngx_int_t get_variable(ngx_http_request_t* r, ngx_http_variable_value_t* value, uintptr_t) {
-  return guarded(r->connection->log, ngx_int_t{NGX_ERROR}, [&]() -> ngx_int_t {
-    const ngx_str_t copy = copy_to_pool(r->pool, get(r));
-    if (copy.data == nullptr) return NGX_ERROR;
-    value->len = static_cast<unsigned>(copy.len) & 0x0FFFFFFF;
-    value->valid = 1;
-    value->no_cacheable = 0;
-    value->not_found = 0;
-    value->data = copy.data;
-    return NGX_OK;
-  });
+  return guarded(r->connection->log, ngx_int_t{NGX_ERROR}, [&] { return set_value(r, value, get(r)); });
 }
 
 }  // namespace
