@@ -287,6 +287,12 @@ Task<void> sleep_for(std::chrono::milliseconds time) {
   co_await timer.async_wait(kTuple);
 }
 
+Task<void> sleep_until(std::chrono::steady_clock::time_point time) {
+  const asio::any_io_executor loop = co_await asio::this_coro::executor;
+  asio::steady_timer timer{loop, time};
+  co_await timer.async_wait(kTuple);
+}
+
 struct Event::State {
   asio::any_io_executor loop;
   std::uint64_t version = 0;

@@ -2,6 +2,7 @@
 // out, and said so.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "ingest/testing/client.h"
@@ -73,6 +74,30 @@ TEST_CASE("live: FFmpeg's picture and sound arrive whole on one timeline, with a
   for (const FakeCall& call : house.control.calls("")) {
     if (call.path != "/internal/v1/publish") CHECK(call.body.find("good") == std::string::npos);
   }
+}
+
+TEST_CASE("live: among a crowd, a publisher of 8 Mbit/s is read whole and keeps up") {
+  if (!is_installed("ffmpeg")) {
+    MESSAGE("left out: ffmpeg is not installed");
+    return;
+  }
+  House house;
+  for (int i = 0; i < 1'000; ++i) house.door->pace().joined();
+  std::vector<std::string> line = ffmpeg(house.url("good"), "4");
+  const auto codec = std::ranges::find(line, "-pix_fmt");
+  line.insert(codec,
+              {"-b:v", "8M", "-minrate", "8M", "-maxrate", "8M", "-bufsize", "8M", "-x264-params", "nal-hrd=cbr"});
+  const auto begun = std::chrono::steady_clock::now();
+  Process publisher{line, house.folder.path() / "ffmpeg.log"};
+  CHECK(publisher.wait() == 0);
+  CHECK(house.wait_chunks(120, 86));
+  CHECK(std::chrono::steady_clock::now() - begun < 12s);  // 4 s of media: no window stays closed for long
+  const FakeTrack video = house.track("src-v");
+  check_whole(video);
+  check_whole(house.track("src-a"));
+  CHECK(video.chunks.size() == 120);
+  for (std::size_t i = 1; i < video.chunks.size(); ++i)
+    CHECK(video.chunks[i].decode_time == video.chunks[i - 1].decode_end);
 }
 
 TEST_CASE("live: GStreamer's two RTMP sinks are taken too") {

@@ -74,13 +74,12 @@ Result<void> make_folders(const fs::path& folder, bool durable) {
 
 /// Gives a whole file its name. @error unsupported: another file system.
 Result<void> publish(const fs::path& from, const fs::path& to, bool durable) {
-  for (int i = 0;; ++i) {
+  for (int i = 0; ::rename(from.c_str(), to.c_str()) != 0; ++i) {
     const bool last = i + 1 >= kRenameTries;
+    if (errno == EXDEV) return fail(Code::unsupported, "rename to another file system:", to.string());
+    if (last || errno != ENOENT) return fail_errno("rename to", to.string());
     const Result<void> made = make_folders(to.parent_path(), durable);
-    if (!made && (last || made.error().code != Code::not_found)) return made;
-    if (made && ::rename(from.c_str(), to.c_str()) == 0) break;
-    if (made && errno == EXDEV) return fail(Code::unsupported, "rename to another file system:", to.string());
-    if (made && (last || errno != ENOENT)) return fail_errno("rename to", to.string());
+    if (!made && made.error().code != Code::not_found) return made;
   }
   return durable ? sync_folder(to.parent_path()) : Result<void>{};
 }

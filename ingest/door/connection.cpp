@@ -32,8 +32,10 @@ rtmp::HandshakeBlock random_block() {
 
 }  // namespace
 
-Connection::Connection(DoorContext context, asio::any_io_executor loop, std::unique_ptr<Wire> wire, std::string address)
+Connection::Connection(DoorContext context, Pace& pace, asio::any_io_executor loop, std::unique_ptr<Wire> wire,
+                       std::string address)
     : context_(context),
+      pace_(pace),
       loop_(std::move(loop)),
       wire_(std::move(wire)),
       address_(std::move(address)),
@@ -131,29 +133,45 @@ Result<void> Connection::left() const {
 }
 
 Task<Result<void>> Connection::converse() {
+  bool paused = false;
   while (true) {
     if (sentence_) co_return fail(Code::closed, *sentence_);  // said while something else was awaited
-    const Result<void> readable = co_await wire_->readable();
-    if (!readable) co_return readable;
-    const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadBytes);
-    const Result<std::size_t> count = co_await wire_->read_some({buffer.get(), kReadBytes});
-    if (sentence_) co_return fail(Code::closed, *sentence_);
-    if (expired_) co_return std::unexpected<Error>{*expired_};
-    if (!count) co_return pass(count);
-    if (*count == 0) co_return left();
-    heard_ = true;
-    deadlines_.on_bytes(std::chrono::steady_clock::now());
-    ByteSpan bytes{buffer.get(), *count};
-    while (true) {
-      Result<std::optional<rtmp::Event>> event = session_.next(bytes);
-      if (session_.handshake_done()) deadlines_.on_handshake();
-      const Result<void> flushed = co_await flush();
-      if (!event) co_return pass(event);
-      if (!flushed) co_return flushed;
-      if (!*event) break;
-      Result<void> handled = co_await handle(std::move(**event));
-      if (!handled) co_return handled;
+    if (!paused) {                                            // after a pause something is there nearly always
+      const Result<void> readable = co_await wire_->readable();
+      if (!readable) co_return readable;
     }
+    bool took_all = false;
+    {
+      const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadBytes);
+      const Result<std::size_t> count = co_await wire_->read_some({buffer.get(), kReadBytes});
+      if (sentence_) co_return fail(Code::closed, *sentence_);
+      if (expired_) co_return std::unexpected<Error>{*expired_};
+      if (!count) co_return pass(count);
+      if (*count == 0) co_return left();
+      took_all = wire_->took_all(*count, kReadBytes);
+      heard_ = true;
+      deadlines_.on_bytes(std::chrono::steady_clock::now());
+      Result<void> heard = co_await hear({buffer.get(), *count});
+      if (!heard) co_return heard;
+    }
+    const SteadyTime now = std::chrono::steady_clock::now();
+    const SteadyTime next = publisher_ && took_all ? pace_.next(now) : now;
+    paused = next > now;
+    if (paused) co_await sleep_until(next);
+  }
+}
+
+/// What one read brought.
+Task<Result<void>> Connection::hear(ByteSpan bytes) {
+  while (true) {
+    Result<std::optional<rtmp::Event>> event = session_.next(bytes);
+    if (session_.handshake_done()) deadlines_.on_handshake();
+    const Result<void> flushed = co_await flush();
+    if (!event) co_return pass(event);
+    if (!flushed) co_return flushed;
+    if (!*event) co_return Result<void>{};
+    Result<void> handled = co_await handle(std::move(**event));
+    if (!handled) co_return handled;
   }
 }
 
@@ -227,6 +245,7 @@ Task<Result<void>> Connection::on_publish(rtmp::PublishRequest request) {
   context_.registry.add(key_hash_, weak);
   context_.accepted.add();
   context_.publishing.add(1);
+  pace_.joined();
   deadlines_.on_publish();
   deadlines_.on_bytes(std::chrono::steady_clock::now());
   session_.accept_publish();
@@ -247,6 +266,7 @@ void Connection::stop_publisher() {
   publisher_.reset();
   publisher_gone_.notify_all();
   context_.publishing.add(-1);
+  pace_.left();
   context_.registry.remove(key_hash_, this);
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/async.h"
 #include "ingest/door/guard.h"
+#include "ingest/door/pace.h"
 #include "ingest/door/refusals.h"
 #include "ingest/door/registry.h"
 #include "ingest/door/wire.h"
@@ -28,7 +29,9 @@ struct DoorContext {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(DoorContext context, asio::any_io_executor loop, std::unique_ptr<Wire> wire, std::string address);
+  /// @param pace  outlives the loop's thread.
+  Connection(DoorContext context, Pace& pace, asio::any_io_executor loop, std::unique_ptr<Wire> wire,
+             std::string address);
 
   /// The whole life of the connection.
   static Task<void> run(std::shared_ptr<Connection> self);
@@ -46,6 +49,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static Task<void> watch(std::shared_ptr<Connection> self);
   static Task<void> watch_deadlines(Connection& self);
   Task<Result<void>> converse();
+  Task<Result<void>> hear(ByteSpan bytes);
   Task<Result<void>> handle(rtmp::Event event);
   Task<Result<void>> on_publish(rtmp::PublishRequest request);
   Task<Result<void>> flush();
@@ -54,6 +58,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void stop_publisher();
 
   DoorContext context_;
+  Pace& pace_;
   asio::any_io_executor loop_;
   std::unique_ptr<Wire> wire_;
   std::string address_;

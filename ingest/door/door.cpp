@@ -20,7 +20,8 @@ Door::Door(LoopPool& loops, const IngestConfig& config, DoorContext context)
     : loops_(loops),
       context_(context),
       counts_(static_cast<std::size_t>(config.connections_max),
-              static_cast<std::size_t>(config.connections_per_address_max)) {}
+              static_cast<std::size_t>(config.connections_per_address_max)),
+      pace_(loops.size()) {}
 
 Result<std::unique_ptr<Door>> Door::open(LoopPool& loops, const IngestConfig& config, DoorContext context) {
   std::unique_ptr<Door> door{new Door{loops, config, context}};
@@ -85,7 +86,7 @@ Task<void> Door::accept(std::shared_ptr<Acceptor> acceptor, bool tls) {
     }
     tune(socket);
     std::unique_ptr<Wire> wire = tls ? tls_->make_wire(std::move(socket)) : make_wire(std::move(socket));
-    auto connection = std::make_shared<Connection>(context_, loop, std::move(wire), std::move(address));
+    auto connection = std::make_shared<Connection>(context_, pace_, loop, std::move(wire), std::move(address));
     spawn(loop, "RTMP connection", serve(std::move(connection), std::move(*place), context_.connected));
   }
 }

@@ -27,6 +27,8 @@ class Door {
   [[nodiscard]] std::size_t connections() const { return counts_.size(); }
   /// How many were let in and are over.
   [[nodiscard]] std::uint64_t connections_ended() const { return counts_.left(); }
+  /// Counts the publishers; tests make a crowd of one with it.
+  [[nodiscard]] Pace& pace() { return pace_; }
   /// No new connections; publishers are told and closed. Returns when all are gone, or after `deadline`. On loop 0.
   Task<void> drain(std::chrono::milliseconds deadline);
 
@@ -47,6 +49,7 @@ class Door {
   LoopPool& loops_;
   DoorContext context_;
   ConnectionCounts counts_;
+  Pace pace_;
   std::unique_ptr<TlsContext> tls_;
   Listener rtmp_;
   Listener rtmps_;

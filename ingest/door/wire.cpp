@@ -28,6 +28,7 @@ class TcpWire final : public Wire {
     if (error) co_return fail(Code::closed, error.message());
     co_return count;
   }
+  [[nodiscard]] bool took_all(std::size_t count, std::size_t size) const override { return count < size; }
   Task<Result<void>> write(ByteSpan bytes) override {
     const auto [error, count] = co_await asio::async_write(socket_, asio::buffer(bytes.data(), bytes.size()), kTuple);
     if (error) co_return unwritten(error);

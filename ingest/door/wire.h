@@ -25,6 +25,8 @@ class Wire {
   virtual Task<Result<void>> readable() = 0;
   /// @return bytes read; 0 when the peer has closed. @error closed: reset, or interrupted by `interrupt`.
   virtual Task<Result<std::size_t>> read_some(std::span<std::byte> buffer) = 0;
+  /// Whether a read of `count` bytes into a buffer of `size` left nothing behind. TLS never knows: it reads by records.
+  [[nodiscard]] virtual bool took_all(std::size_t count, std::size_t size) const = 0;
   /// @error timeout: nobody took it from the wire (tune()); closed: reset, or interrupted.
   virtual Task<Result<void>> write(ByteSpan bytes) = 0;
   /// Ends a pending read or write with `closed`; a later write still goes out.

@@ -38,6 +38,7 @@ class TlsWire final : public Wire {
     if (error) co_return fail(Code::closed, error.message());
     co_return count;
   }
+  [[nodiscard]] bool took_all(std::size_t, std::size_t) const override { return false; }
   Task<Result<void>> write(ByteSpan bytes) override {
     assert(stream_);
     const auto [error, count] = co_await asio::async_write(*stream_, asio::buffer(bytes.data(), bytes.size()), kTuple);

@@ -31,6 +31,8 @@ BOOST_DESCRIBE_STRUCT(HeartbeatAnswer, (), (action))
 constexpr std::chrono::milliseconds kRetryFirst{100};
 constexpr std::chrono::milliseconds kRetryMost{1'000};
 constexpr std::chrono::milliseconds kLookEvery{250};
+/// Chunks that wait go out together, up to this and the chunk that passes it.
+constexpr std::size_t kPieceBytes = 32 * 1024;
 /// The control plane hears of a publisher's end for as long as this; it would find out by itself after the grace
 /// period.
 constexpr std::chrono::minutes kReportEndFor{60};
@@ -57,7 +59,7 @@ Publisher::Publisher(PublisherContext context, const asio::any_io_executor& loop
       grant_(std::move(grant)),
       key_hash_(std::move(key_hash)),
       on_end_(std::move(on_end)),
-      changed_(loop),
+      sides_{Side{Event{loop}}, Side{Event{loop}}},
       ending_(loop) {}
 
 std::string Publisher::target(TrackSide side) const {
@@ -65,6 +67,21 @@ std::string Publisher::target(TrackSide side) const {
 }
 
 Ring* Publisher::ring(TrackSide side) { return source_->ring(side); }
+
+void Publisher::wake_all_writers() {
+  for (Side& side : sides_) side.changed.notify_all();
+}
+
+/// Most messages finish no chunk of the other track, and many none at all: nobody is woken for them.
+void Publisher::wake_writers_with_work() {
+  for (const TrackSide side : {TrackSide::video, TrackSide::audio}) {
+    const Ring* const held = ring(side);
+    Side& state = sides_[static_cast<std::size_t>(side)];
+    if (held == nullptr || held->end() == state.told_until) continue;
+    state.told_until = held->end();
+    state.changed.notify_all();
+  }
+}
 
 Task<Result<std::optional<Publisher::Head>>> Publisher::head(TrackSide side) const {
   std::string path = target(side) + "/head";
@@ -122,7 +139,7 @@ Result<void> Publisher::on_media(const rtmp::MediaMessage& message) {
     log_warning("a header of the encoder cannot be read", {{"stream", grant_.stream.view()}, {"reason", **taken}});
   }
   count();
-  changed_.notify_all();
+  wake_writers_with_work();
   if (!taken) return pass(taken);
   return {};
 }
@@ -140,13 +157,13 @@ void Publisher::stop() {
   if (source_) source_->flush();
   on_end_ = nullptr;
   context_.memory.stopped(key_hash_, wall_now());
-  changed_.notify_all();
+  wake_all_writers();
   ending_.notify_all();
 }
 
 void Publisher::ask_to_end(std::string sentence) {
   given_up_ = true;
-  changed_.notify_all();
+  wake_all_writers();
   ending_.notify_all();
   if (on_end_) std::exchange(on_end_, nullptr)(std::move(sentence));
 }
@@ -158,7 +175,7 @@ Task<void> Publisher::write_track(std::shared_ptr<Publisher> self, TrackSide sid
   BackOff back_off{kRetryFirst, kRetryMost};
   std::optional<std::chrono::steady_clock::time_point> give_up_at;
   while (!self->given_up_) {
-    const std::uint64_t seen = self->changed_.version();
+    const std::uint64_t seen = self->changed(side).version();
     const Ring* ring = self->ring(side);
     const bool waiting = ring != nullptr && next < ring->end();
     if (self->stopping_) {
@@ -167,7 +184,7 @@ Task<void> Publisher::write_track(std::shared_ptr<Publisher> self, TrackSide sid
       if (!give_up_at) give_up_at = now + kFinishMax;
       if (now > *give_up_at) break;
     } else if (!waiting) {
-      co_await self->changed_.wait(seen, std::chrono::hours{1});
+      co_await self->changed(side).wait(seen, std::chrono::hours{1});
       continue;
     }
     const std::uint64_t before = next;
@@ -212,27 +229,33 @@ Task<bool> Publisher::write_once(TrackSide side, std::uint64_t& next, bool& resu
   co_return answered(side, *answer);
 }
 
-/// Sends chunks as they come. @return false when the connection broke, true when there is nothing more to send.
+/// Sends chunks as they come; those that wait go together. @return false when the connection broke, true when there is
+/// nothing more to send.
 Task<bool> Publisher::write_ring(http::Upload& upload, TrackSide side, std::uint64_t& next) {
   std::shared_ptr<const Bytes> init_sent;
   while (!given_up_) {
-    const std::uint64_t seen = changed_.version();
+    const std::uint64_t seen = changed(side).version();
     const Ring& from = *ring(side);
     next = std::max(next, from.first());  // what was given up is a gap; the ring begins with a key frame then
     if (next == from.end()) {
       if (stopping_) break;
-      co_await changed_.wait(seen, std::chrono::hours{1});
+      co_await changed(side).wait(seen, std::chrono::hours{1});
       continue;
     }
-    const RingChunk chunk = from.at(next);
-    if (chunk.init != init_sent) {
-      init_sent = chunk.init;
-      const Result<void> sent = co_await upload.write(*init_sent);
-      if (!sent) co_return false;
+    std::uint64_t until = next;
+    Bytes piece;
+    while (until < from.end() && piece.size() < kPieceBytes) {
+      const RingChunk& chunk = from.at(until);
+      if (chunk.init != init_sent) {
+        init_sent = chunk.init;
+        piece.insert(piece.end(), init_sent->begin(), init_sent->end());
+      }
+      piece.insert(piece.end(), chunk.bytes->begin(), chunk.bytes->end());
+      ++until;
     }
-    const Result<void> sent = co_await upload.write(*chunk.bytes);
+    const Result<void> sent = co_await upload.write(piece);
     if (!sent) co_return false;
-    ++next;
+    next = until;
   }
   co_return true;
 }

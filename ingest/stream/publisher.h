@@ -66,6 +66,9 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   };
   [[nodiscard]] std::string target(TrackSide side) const;
   [[nodiscard]] Ring* ring(TrackSide side);
+  [[nodiscard]] Event& changed(TrackSide side) { return sides_[static_cast<std::size_t>(side)].changed; }
+  void wake_all_writers();
+  void wake_writers_with_work();
   Task<Result<std::optional<Head>>> head(TrackSide side) const;
   void ask_to_end(std::string sentence);
   void count();
@@ -86,8 +89,12 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   std::string key_hash_;
   OnEnd on_end_;
   std::optional<Source> source_;  ///< from start() on
-  Event changed_;                 ///< a chunk was pushed, or stopping
-  Event ending_;                  ///< stopping, given up, or the end was told
+  struct Side {
+    Event changed;                 ///< a chunk was pushed, stopping, or given up
+    std::uint64_t told_until = 0;  ///< the ring's end when its writer was last woken
+  };
+  std::array<Side, 2> sides_;  ///< by TrackSide
+  Event ending_;               ///< stopping, given up, or the end was told
   bool stopping_ = false;
   bool end_told_ = false;
   bool given_up_ = false;  ///< another holds the stream, or it has ended: nothing more is written

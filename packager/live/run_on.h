@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -10,9 +11,12 @@
 
 namespace ribalta::packager {
 
-/// Awaits `task` on `loop`, and resumes on the caller's. What it refers to outlives the call, since the caller waits.
+/// Awaits `task` on `loop`, and resumes on the caller's; where they are the same, there is no hop. What it refers to
+/// outlives the call, since the caller waits.
 template <class T>
 Task<T> run_task_on(asio::any_io_executor loop, Task<T> task) {
+  const asio::any_io_executor here = co_await asio::this_coro::executor;
+  if (here == loop) co_return co_await std::move(task);
   std::optional<T> out;
   const auto carry = [](Task<T> carried, std::optional<T>& result) -> Task<void> {
     result.emplace(co_await std::move(carried));

@@ -103,15 +103,16 @@ Result<std::optional<Chunk>> TrackBuffer::append(WriterState& writer, Incoming i
 
 void TrackBuffer::hold(const Chunk& chunk) {
   ring_bytes_ += chunk.bytes->size();
+  if (chunk.key) keys_.push_back(ring_first_ + ring_.size());
   ring_.push_back(chunk);
   // Whole GOPs leave from the front: while the second-oldest key frame alone still covers what must be kept.
   for (;;) {
-    std::size_t second_key = 1;
-    while (second_key < ring_.size() && !ring_[second_key].key) ++second_key;
-    if (second_key >= ring_.size()) {
-      if (ring_bytes_ <= kRingBytesMax) return;
-      second_key = ring_.size() - 1;  // one GOP alone is too large: its readers wait for the next key frame
-      if (second_key == 0) return;
+    const std::size_t first_is_key = !keys_.empty() && keys_.front() == ring_first_ ? 1 : 0;
+    std::size_t second_key = ring_.size() - 1;  // one GOP alone is too large: its readers wait for the next key frame
+    if (first_is_key < keys_.size()) {
+      second_key = static_cast<std::size_t>(keys_[first_is_key] - ring_first_);
+    } else if (ring_bytes_ <= kRingBytesMax || second_key == 0) {
+      return;
     }
     const Chunk& begins = ring_[second_key];
     const std::int64_t covered =
@@ -122,14 +123,12 @@ void TrackBuffer::hold(const Chunk& chunk) {
       ring_.pop_front();
       ++ring_first_;
     }
+    while (!keys_.empty() && keys_.front() < ring_first_) keys_.pop_front();
   }
 }
 
 std::optional<std::uint64_t> TrackBuffer::newest_key() const {
-  for (std::size_t i = ring_.size(); i > 0; --i) {
-    if (ring_[i - 1].key) return ring_first_ + i - 1;
-  }
-  return std::nullopt;
+  return keys_.empty() ? std::nullopt : std::optional{keys_.back()};
 }
 
 TrackBuffer::Batch TrackBuffer::read(Cursor& cursor) const {

@@ -111,7 +111,8 @@ class TrackBuffer {
   bool epoch_has_media_ = false;
 
   std::deque<Chunk> ring_;
-  std::uint64_t ring_first_ = 0;  ///< number of ring_.front(), counted from the track's first chunk
+  std::deque<std::uint64_t> keys_;  ///< numbers of the key frames in ring_
+  std::uint64_t ring_first_ = 0;    ///< number of ring_.front(), counted from the track's first chunk
   std::size_t ring_bytes_ = 0;
 };
 
