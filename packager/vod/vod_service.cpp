@@ -189,49 +189,56 @@ Task<void> VodService::send_poster(http::Exchange& exchange, Asset asset) {
 
 Task<void> VodService::send_segment(http::Exchange& exchange, Asset asset, std::string key, VodSegment segment,
                                     std::string type) {
-  using Opened = Result<std::shared_ptr<const ObjectReader>>;
+  const bool bodiless = exchange.head().method == "HEAD";
+  struct Opened {
+    std::unique_ptr<ObjectReader> file;
+    Result<Bytes> piece;  ///< the first, read on the same way to the disk
+  };
+  const auto piece_bytes = [&segment](std::uint64_t sent) {
+    return static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, segment.bytes - sent));
+  };
   const ObjectStore* store = &store_;
-  const Opened reader = co_await run_blocking([store, key]() -> Opened {
-    auto opened = store->open(key);
-    if (!opened) return pass(opened);
-    return std::shared_ptr<const ObjectReader>{std::move(*opened)};
+  const std::size_t first_bytes = bodiless ? 0 : piece_bytes(0);
+  Result<Opened> opened = co_await run_blocking([store, &key, &segment, first_bytes]() -> Result<Opened> {
+    auto file = store->open(key);
+    if (!file) return pass(file);
+    auto piece = (*file)->read(segment.offset, first_bytes);
+    return Opened{std::move(*file), std::move(piece)};
   });
-  if (!reader) {
-    const bool removed = reader.error().code == Code::not_found;  // since the asset was read
+  if (!opened) {
+    const bool removed = opened.error().code == Code::not_found;  // since the asset was read
     if (removed) forget(asset->video);
     http::Response response =
-        removed ? not_found(asset->video) : unreadable(asset->video, "segment", reader.error().in(key).error());
+        removed ? not_found(asset->video) : unreadable(asset->video, "segment", opened.error().in(key).error());
+    co_await exchange.respond(std::move(response));
+    co_return;
+  }
+  Result<Bytes>& piece = opened->piece;
+  if (!piece) {
+    http::Response response = unreadable(asset->video, "segment", piece.error().in(key).error());
     co_await exchange.respond(std::move(response));
     co_return;
   }
 
   http::ResponseHead head{.status = 200, .fields = fields_of(asset->video, type, kForever)};
-  const bool bodiless = exchange.head().method == "HEAD";
-  bool started = false;
+  const auto begun = co_await exchange.start(std::move(head), segment.bytes);
+  if (!begun) co_return;
   for (std::uint64_t sent = 0; sent < segment.bytes && !bodiless;) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, segment.bytes - sent));
-    const ObjectReader* file = reader->get();
-    const std::uint64_t at = segment.offset + sent;
-    const auto piece = co_await run_blocking<Lane::admitted>([file, at, size] { return file->read(at, size); });
-    if (!piece) {
-      http::Response response = unreadable(asset->video, "segment", piece.error().in(key).error());
-      if (started) co_return;  // cut, so that nobody takes it for whole
-      co_await exchange.respond(std::move(response));
-      co_return;
+    if (sent > 0) {
+      const ObjectReader* file = opened->file.get();
+      const std::uint64_t at = segment.offset + sent;
+      const std::size_t size = piece_bytes(sent);
+      piece = co_await run_blocking<Lane::admitted>([file, at, size] { return file->read(at, size); });
     }
-    if (!started) {
-      const auto begun = co_await exchange.start(head, segment.bytes);
-      if (!begun) co_return;
-      started = true;
+    if (!piece) {  // cut, so that nobody takes it for whole
+      log_error("segment of a video cannot be read",
+                {{"video", asset->video}, {"error", piece.error().in(key).error()}});
+      co_return;
     }
     const auto written = co_await exchange.write(*piece);
     if (!written) co_return;
-    sent += size;
-    segment_bytes_.add(static_cast<double>(size));
-  }
-  if (!started) {
-    const auto begun = co_await exchange.start(head, segment.bytes);
-    if (!begun) co_return;
+    sent += piece->size();
+    segment_bytes_.add(static_cast<double>(piece->size()));
   }
   co_await exchange.finish();
 }
