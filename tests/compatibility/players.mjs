@@ -3,8 +3,9 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { launch } from '../e2e/browser.mjs';
-import { flashPeriod, measure, skews } from '../e2e/flash.mjs';
+import { flashPeriod, measure } from '../e2e/flash.mjs';
 import { run, until } from '../e2e/instance.mjs';
+import { moves } from './tap.mjs';
 
 const here = import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname);
 const types = { '.html': 'text/html', '.js': 'text/javascript' };
@@ -36,6 +37,16 @@ class Verdict {
   expect(holds, sentence) {
     if (!holds) this.notes.push(sentence);
   }
+  /** Sound and picture as they were sent (`own`: when it flashed and beeped) and as they were fetched, where that was measured. */
+  judge(own) {
+    if (!this.fetched) return;
+    const pairs = moves(this.fetched, own);
+    this.expect(pairs.length >= Object.keys(this.fetched.video).length && pairs.length > 0, 'no flash with its beep in what it fetched');
+    for (const { video, audio, moved } of pairs) {
+      this.expect(Math.abs(moved) <= frame, `sound of ${audio} has moved ${Math.round(moved * 1000)} ms against the picture of ${video}`);
+      if (this.skew === undefined || Math.abs(moved) > Math.abs(this.skew)) this.skew = moved;
+    }
+  }
   get ok() {
     return this.notes.length === 0;
   }
@@ -55,10 +66,10 @@ export class Browsers {
   }
 
   /**
-   * Plays `url`: picture and sound, steady for `steady` ms, every rung down and up; VOD also after a jump. `own`: how far
-   * apart sound and picture were when they came, in seconds.
+   * Plays `url`: picture and sound, steady for `steady` ms, every rung down and up; VOD also after a jump. What it fetched
+   * waits in the verdict for `judge`.
    */
-  async play(name, url, { live, size, own = 0, steady = 8_000 }) {
+  async play(name, url, { live, size, steady = 8_000 }) {
     const verdict = new Verdict();
     const page = await this.chromium.newPage();
     const fetched = [];
@@ -86,7 +97,7 @@ export class Browsers {
       }
       if (!live) await this.#jump(page, verdict);
       const end = await look();
-      await this.#together(verdict, fetched, end.flashes, own);
+      await this.#together(verdict, fetched, end.flashes);
       for (const { kind, detail } of end.events.filter(({ kind: what }) => what === 'error')) verdict.notes.push(`${kind}: ${detail}`);
     } catch (error) {
       verdict.notes.push(error.message.split('\n')[0]);
@@ -114,15 +125,9 @@ export class Browsers {
   }
 
   /** Flash and beep in the media that this player fetched, in every rung, and the flash where it showed it. */
-  async #together(verdict, fetched, shown, own) {
+  async #together(verdict, fetched, shown) {
     const measured = await measure(fetched);
-    const pairs = skews(measured);
-    verdict.expect(pairs.length >= Object.keys(measured.video).length && pairs.length > 0, 'no flash with its beep in what it fetched');
-    for (const { video, audio, worst } of pairs) {
-      const added = worst - own;
-      verdict.expect(Math.abs(added) <= frame, `sound of ${audio} has moved ${Math.round(added * 1000)} ms against the picture of ${video}`);
-      if (verdict.skew === undefined || Math.abs(added) > Math.abs(verdict.skew)) verdict.skew = added;
-    }
+    verdict.fetched = measured;
     // Where a player puts the media's zero is its own affair; that it is one place for all that it shows is not.
     const exact = shown.filter(({ after }) => after > 0 && after < 1.5 * frame).map(({ mediaTime }) => mediaTime);
     const coded = Object.values(measured.video).flat();

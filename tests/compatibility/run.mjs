@@ -3,11 +3,12 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { version } from '../bench/report.mjs';
-import { flashClip } from '../e2e/flash.mjs';
+import { flashClip, flashTimes } from '../e2e/flash.mjs';
 import { Instance, root, until } from '../e2e/instance.mjs';
-import { encoders, ownSkew } from './encoders.mjs';
+import { encoders } from './encoders.mjs';
 import { Browsers, ffmpegPlays, gstreamerPlays } from './players.mjs';
 import { ffmpegLive } from './reference.mjs';
+import { Tap, ownSkew } from './tap.mjs';
 
 const write = process.argv.includes('--write');
 /** `--encoder=NAME` and `--player=NAME`, each any number of times: parts of names; none: all. */
@@ -50,40 +51,49 @@ async function gstreamerPlaysFfmpegs() {
   }
 }
 
-async function row(name, media, options) {
-  const cells = [];
+/** Each player in turn; `sent`, once they are done: when the source flashed and beeped. */
+async function row(name, media, options, sent) {
+  const verdicts = [];
   for (const player of columns) {
     const verdict = await all[player](media, options);
     if (!verdict.ok && player === 'GStreamer, DASH' && options.live) {
       reference ??= await gstreamerPlaysFfmpegs();
       if (!reference) verdict.fault = 'no, nor FFmpeg’s own live MPD';
     }
-    failed += verdict.ok || verdict.fault ? 0 : 1;
     console.log(`${name} → ${player}: ${cell(verdict)}`);
-    cells.push(cell(verdict));
+    verdicts.push(verdict);
   }
-  rows.push([name, ...cells]);
+  const own = await sent();
+  const title = options.live ? `${name} (${sign(Math.round(ownSkew(own) * 1000))} ms by itself)` : name;
+  for (const [i, verdict] of verdicts.entries()) {
+    verdict.judge(own);
+    failed += verdict.ok || verdict.fault ? 0 : 1;
+    if (verdict.fetched) console.log(`${title} → ${columns[i]}, sound and picture: ${cell(verdict)}`);
+  }
+  rows.push([title, ...verdicts.map(cell)]);
 }
 
 try {
-  const { rtmp: server } = instance.endpoints;
   for (const [number, name] of sources.filter((source) => source !== vod).entries()) {
-    const own = await ownSkew(encoders[name]);
     // An account for each: the broadcast before ends by itself, after its grace period.
     const { user, stream_key: key } = await instance.api('POST', '/admin/users', { name: `encoder${number}` });
-    const encoder = await encoders[name](`${server}/${key}`, { server, key });
+    const tap = await Tap.start(instance.endpoints.ports.rtmp);
+    const encoder = await encoders[name](`${tap.server}/${key}`, { server: tap.server, key });
     const live = await until(`${name} is live`, async () => (await instance.api('GET', '/lives')).items.find(({ state, author }) => state === 'live' && author.name === user.name), 60_000);
     const media = { hls: instance.url(live.hls), dash: instance.url(live.dash) };
     await until('four segments', async () => (await (await fetch(new URL('src-v.m3u8', media.hls))).text()).split('#EXTINF').length > 4, 40_000);
-    await row(`live, ${name} (${sign(Math.round(own * 1000))} ms by itself)`, media, { live: true, size: 360, own });
-    await encoder.stop();
+    await row(`live, ${name}`, media, { live: true, size: 360 }, async () => {
+      await encoder.stop();
+      tap.stop();
+      return tap.own(key);
+    });
   }
   if (sources.includes(vod)) {
     const file = await flashClip('/tmp/rb-compatibility-vod.mp4', { size: '1280x720', seconds: 24, extra: ['-b:v', '3M'] });
     const uploaded = await instance.cli(['upload', '--wait', '--json', file]);
     const video = JSON.parse(uploaded.stdout.trim().split('\n').at(-1));
     if (video.state !== 'ready') throw new Error(uploaded.stdout);
-    await row(vod, { hls: instance.url(video.hls), dash: instance.url(video.dash) }, { live: false, size: 720, steady: 5_000 });
+    await row(vod, { hls: instance.url(video.hls), dash: instance.url(video.dash) }, { live: false, size: 720, steady: 5_000 }, () => flashTimes(file));
   }
 } finally {
   await browsers.stop();
@@ -98,9 +108,9 @@ if (write) {
 Written by \`scripts/compatibility --write\` from a real run: each encoder sends 640×360 at 30 frames/s with sound, each player plays
 it. In Chromium that means: picture and sound, the top rung in its full size, eight seconds at the clock's pace without a stall,
 the lowest rung and the top one again when chosen, no media error; for the video on demand also one buffered range after a jump.
-Every encoder sends a flash and a beep in each second. The number is how far sound has moved against the picture between what the
-encoder sent and what the player fetched, in the worst rung (− is early; a frame is 33 ms); the flashes are shown where the media
-has them.
+Every encoder sends a flash and a beep in each second, through a relay that keeps what it sends. The number is how far the beep of
+a second has moved against its flash between what the encoder sent and what the player fetched, in the worst rung and second (− is
+early; a frame is 33 ms); the flashes are shown where the media has them.
 FFmpeg decodes eight seconds without an error, GStreamer (uridecodebin3) 150 buffers of picture and of sound.
 
 GStreamer from 1.22 on plays no live MPD with a SegmentTimeline whose first segments are gone, whoever makes it: when it seeks to the

@@ -53,6 +53,7 @@ async function beeps(file) {
   const read = await run('ffmpeg', ['-nostdin', '-v', 'error', '-y', '-copyts', '-i', file, '-vn', '-ac', '1', '-ar', String(rate), '-f', 'f32le', raw]);
   assert.equal(read.code, 0, read.stderr);
   const bytes = readFileSync(raw);
+  rmSync(raw);
   const samples = new Float32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
   const out = [];
   const silence = rate / 5;
