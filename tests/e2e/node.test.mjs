@@ -205,6 +205,12 @@ test('strangers get nothing from the node port, whatever they say', { timeout: 1
   assert.equal(await ask(await playlistOf(first.open), ...node), '200');
   assert.equal(await ask(hidden, ...node), '403', 'an edge that says that a token was checked is not believed');
   assert.equal(await ask('/api/v1/admin/status', ...node), '401', 'nor is it an administrator');
+  // It reads what viewers read; what writes wants an account's token, as from anybody.
+  const open = await playlistOf(first.open);
+  const writes = [['POST', '/node/v1/notices'], ['DELETE', '/node/v1/restricted'], ['PUT', open], ['DELETE', open], ['POST', live.playlist],
+    ['POST', '/api/v1/videos'], ['DELETE', `/api/v1/videos/${first.open}`], ['PATCH', '/api/v1/admin/users/creator'], ['POST', '/files/'], ['POST', '/internal/v1/publish'], ['DELETE', `/videos/${first.open}`]];
+  for (const [method, target] of writes) assert.match(await ask(target, ...node, '-X', method), /^4\d\d$/, `${method} ${target} with a node's certificate`);
+  assert.equal(await ask(open, ...node), '200');
 });
 
 test('a take-down on the first ends playback on the edge within 10 s: a video, and the live of an account', { timeout: 120_000 }, async () => {
