@@ -34,6 +34,9 @@ function(ribalta_test name)
     set(ARG_TIMEOUT 120)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  if("integration" IN_LIST ARG_LABELS)
+    set_tests_properties(${name} PROPERTIES PROCESSORS 2) # real programs in real time: alone on a machine of two cores
+  endif()
 endfunction()
 
 # ribalta_fuzz(NAME SOURCES … LIBS … CORPUS dir): the same source twice. NAME replays the corpus as a unit test with a

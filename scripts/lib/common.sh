@@ -132,7 +132,7 @@ install_packages() {
     if printf '%s\n' "${missing[@]}" | grep -qx "$unit"; then fresh_services+=("$unit"); fi
   done
   local policy=/usr/sbin/policy-rc.d made_policy=false
-  local log rc=0 total=0 done_count=0 shown='' ends=0
+  local log rc=0 total=0 fetched=0 set_up=0 shown='' ends=0
   log=$(mktemp)
   # From here on the way leads to the end, where all is tidied up: packages are never left half set up.
   trap 'ends=130; progress_end; say "Stopping as soon as apt is done: packages are never left half set up."' INT
@@ -145,11 +145,11 @@ install_packages() {
   fi
   start_job apt_install "$log" "${missing[@]}"
   while kill -0 "$job" 2>/dev/null; do
-    total=$(sed -n 's/^[0-9]* upgraded, \([0-9]*\) newly installed.*/\1/p' "$log" | tail -n 1)
-    done_count=$(grep -c '^Setting up ' "$log" || true)
-    if [ -n "$total" ] && [ "$shown" != "$done_count" ]; then
-      progress "$done_count" "$total" "set up"
-      shown=$done_count
+    # What the lists fetched comes before the line with the totals.
+    read -r total fetched set_up < <(awk '/ newly installed, /{t = $1 + $3; g = 0} /^Get:/{g++} /^Setting up /{s++} END{print t + 0, g + 0, s + 0}' "$log")
+    if [ "$shown" != "$fetched $set_up" ]; then
+      if [ "$set_up" = 0 ]; then progress "$fetched" "$total" "fetched"; else progress "$set_up" "$total" "set up"; fi
+      shown="$fetched $set_up"
     fi
     sleep 0.5 || true # apt says nothing that could be waited for; Ctrl-C ends the sleep
   done
@@ -211,18 +211,30 @@ build_output() { # PRESET LOG [TARGET…]: ninja's output into the log, how far 
 
 configure_output() { cmake --preset "$1" >"$2" 2>&1; }
 
+# One build of a checkout at a time: two that write the same files would break each other. Held until release_build, and by
+# what the build has started.
+hold_build() {
+  mkdir -p "$ribalta_root/build"
+  exec 9>"$ribalta_root/build/.lock"
+  flock --nonblock 9 && return 0
+  step "Another build of this checkout is under way: waiting for it"
+  run_job flock 9
+}
+release_build() { exec 9>&-; }
+
 # build_preset PRESET [TARGET…]: configures once, then builds; the whole output is in build/PRESET.log.
 build_preset() {
   local preset=$1
   shift
   local log=$ribalta_root/build/$preset.log rc=0
-  mkdir -p "$ribalta_root/build"
+  hold_build
   cd "$ribalta_root"
   if [ ! -f "build/$preset/build.ninja" ]; then
     run_job configure_output "$preset" "$log" || { tail -n 25 "$log" >&2; refuse "CMake could not configure; the whole output is in $log."; }
   fi
   run_job build_output "$preset" "$log" "$@" || rc=$?
   progress_end
+  release_build
   if [ "$rc" != 0 ]; then
     grep -nE 'error|FAILED|undefined' "$log" | head -n 20 >&2 || true
     refuse "The build failed; the whole output is in $log."
@@ -236,15 +248,17 @@ web_output() { # FOLDER LOG
 # Builds the web application when its sources are newer than what is built.
 build_web() {
   local web=$ribalta_root/control-plane/web
+  hold_build
   if [ -f "$web/dist/index.html" ] &&
     [ -z "$(find "$web" -path "$web/node_modules" -prune -o -path "$web/dist" -prune -o -type f -newer "$web/dist/index.html" -print -quit)" ]; then
+    release_build
     return 0
   fi
   step "Building the web application"
   local log=$ribalta_root/build/web.log
-  mkdir -p "$ribalta_root/build"
   run_job web_output "$web" "$log" ||
     { tail -n 20 "$log" >&2; refuse "The web application could not be built; the whole output is in $log."; }
+  release_build
 }
 
 # npm ci, when the lock file changed since the last time (in the current folder).
