@@ -102,19 +102,26 @@ Result<Outcome<void>> publish_version(sql::Session& session, const Job& job, con
   return Outcome<void>{};
 }
 
-/// After a lease was lost or given up: again, or never.
+/// How long a live job waits after so many ends in a row.
+std::int64_t live_delay_ms(std::int64_t attempts) {
+  if (attempts < kAttemptsMax) return 0;
+  return std::min(kLiveRetryMaxMs, kRetryFirstMs << (2 * std::min<std::int64_t>(attempts - kAttemptsMax, 4)));
+}
+
+/// After a lease was lost or given up: again, or never. `delay_ms` is a VOD job's.
 Result<bool> retry_or_fail(sql::Session& session, const Job& job, bool may_retry, std::int64_t delay_ms,
                            std::string_view kind, std::string_view reason, std::string_view last_reason,
                            std::int64_t now) {
   JobsStore jobs{session};
-  const bool long_live = job.kind == JobKind::live && now - job.leased >= kLiveAttemptMs;
-  const std::int64_t attempts = long_live ? 0 : job.attempts;
+  const bool live = job.kind == JobKind::live;
+  const std::int64_t attempts = live && now - job.leased >= kLiveAttemptMs ? 0 : job.attempts;
   if (job.video) {
     auto owed = ErrandsStore{session}.want(ErrandKind::video_tidy, job.video->view(), now + kTidyLeftoversMs);
     if (!owed) return pass(owed);
   }
-  if (may_retry && attempts < kAttemptsMax) {
-    return jobs.requeue(job.id, job.epoch, attempts, now + delay_ms, kind, reason);
+  if (may_retry && (live || attempts < kAttemptsMax)) {
+    const std::int64_t pause = live ? live_delay_ms(attempts) : delay_ms;
+    return jobs.requeue(job.id, job.epoch, attempts, now + pause, kind, reason);
   }
   return jobs.end(job.id, job.epoch, JobState::failed, kind, may_retry ? last_reason : reason, now);
 }
@@ -210,8 +217,7 @@ Result<Outcome<void>> fail_job(sql::Session& session, JobId id, const JobFail& f
   const std::string reason = cut(failure.reason, kReasonBytesMax);
   const std::int64_t delay = kRetryFirstMs << (2 * std::clamp<std::int64_t>((*job)->attempts - 1, 0, 4));
   const std::string_view last_reason = kind == "worker" ? kGaveUp : std::string_view{reason};
-  auto ended = retry_or_fail(session, **job, failure.retry, (*job)->kind == JobKind::live ? 0 : delay, kind, reason,
-                             last_reason, now);
+  auto ended = retry_or_fail(session, **job, failure.retry, delay, kind, reason, last_reason, now);
   if (!ended) return pass(ended);
   return Outcome<void>{};
 }

@@ -26,8 +26,10 @@ inline constexpr std::int64_t kLeaseMs = 20'000;
 inline constexpr std::int64_t kAttemptsMax = 3;
 /// A live job that ran this long begins to count its attempts anew: a broadcast outlives many workers.
 inline constexpr std::int64_t kLiveAttemptMs = 60'000;
-/// Before a failed job is tried again: this, and four times as long each time.
+/// Before a failed job is tried again: this, and four times as long each time. A live job is taken up at once; after
+/// kAttemptsMax in a row it waits too, at most kLiveRetryMaxMs, and is never given up while its stream is on the air.
 inline constexpr std::int64_t kRetryFirstMs = 5'000;
+inline constexpr std::int64_t kLiveRetryMaxMs = 60'000;
 inline constexpr std::size_t kReasonBytesMax = 500;
 /// Ingest ends an upload a day after its last byte and says so; one that nobody spoke of for so long has no ingest
 /// left.

@@ -119,6 +119,40 @@ TEST_CASE("jobs: a broadcast outlives many workers, and a worker whose stream en
   });
 }
 
+TEST_CASE("jobs: a broadcast whose workers die one after the other is taken up again, with growing pauses") {
+  on_each_engine([](Stage& stage) {
+    const auto first = stage.publish_at(kNow, stage.ingest);
+    stage.write([&](sql::Session& session) {
+      return report_source(session, first->stream, source_720(), farm_with_room(), kNow);
+    });
+    const JobId id =
+        stage.write([&](sql::Session& session) { return JobsStore{session}.of_stream(first->stream); })->id;
+    std::int64_t now = kNow;
+    const auto worker_dies = [&](std::int64_t pause) {
+      REQUIRE(stage.lease(now));
+      now += kLeaseMs + 1;
+      stage.beat(first->stream, 1, "publishing", now);
+      CHECK(stage.write([&](sql::Session& session) { return sweep_jobs(session, now); }) == 1);
+      CHECK(stage.job(id).state == JobState::queued);
+      if (pause > 0) CHECK_FALSE(stage.lease(now + pause - 1).has_value());
+      now += pause;
+    };
+    for (int i = 1; i < kAttemptsMax; ++i) worker_dies(0);
+    worker_dies(kRetryFirstMs);
+    worker_dies(4 * kRetryFirstMs);
+    for (int i = 0; i < 20; ++i) worker_dies(kLiveRetryMaxMs);
+    // One that lasts makes the next death the first again.
+    REQUIRE(stage.lease(now));
+    now += kLiveAttemptMs;
+    stage.beat(first->stream, 1, "publishing", now);
+    CHECK(stage.write([&](sql::Session& session) { return sweep_jobs(session, now); }) == 1);
+    CHECK(stage.lease(now).has_value());
+    // What can't be tried again is over.
+    CHECK(stage.fail(id, stage.job(id).epoch, false, now));
+    CHECK(stage.job(id).state == JobState::failed);
+  });
+}
+
 TEST_CASE("jobs: nothing is leased whose upload or stream is gone") {
   on_each_engine([](Stage& stage) {
     const Upload upload = stage.stored(kNow);

@@ -237,6 +237,8 @@ TEST_CASE("hostile: more connections of one address than allowed are closed at o
 
 TEST_CASE("hostile: HEVC is refused with a sentence that says what to set") {
   House house;
+  SUBCASE("alone") {}
+  SUBCASE("in a crowd") { house.make_crowd(); }
   Client client{house.door->rtmp_port()};
   client.connect_as_publisher();
   client.send(client.publisher.publish("good"));
@@ -248,6 +250,8 @@ TEST_CASE("hostile: HEVC is refused with a sentence that says what to set") {
 
 TEST_CASE("hostile: a half-open connection of the same key gives way to the new one") {
   House house;
+  SUBCASE("alone") {}
+  SUBCASE("in a crowd") { house.make_crowd(); }
   Client first{house.door->rtmp_port()};
   first.connect_as_publisher();
   first.send(first.publisher.publish("good"));

@@ -76,13 +76,26 @@ TEST_CASE("live: FFmpeg's picture and sound arrive whole on one timeline, with a
   }
 }
 
+TEST_CASE("live: among a crowd, several frames are read and written at a time") {
+  if (!is_installed("ffmpeg")) return;
+  House house;
+  house.make_crowd();
+  Process publisher{ffmpeg(house.url("good"), "4"), house.folder.path() / "ffmpeg.log"};
+  CHECK(publisher.wait() == 0);
+  CHECK(house.wait_chunks(120, 80));
+  const FakeTrack video = house.track("src-v");
+  check_whole(video);
+  CHECK(video.chunks.size() == 120);
+  CHECK(video.reads <= 70);  // one in 80 ms: 50, and the first before the crowd's pauses
+}
+
 TEST_CASE("live: among a crowd, a publisher of 8 Mbit/s is read whole and keeps up") {
   if (!is_installed("ffmpeg")) {
     MESSAGE("left out: ffmpeg is not installed");
     return;
   }
   House house;
-  for (int i = 0; i < 1'000; ++i) house.door->pace().joined();
+  house.make_crowd();
   std::vector<std::string> line = ffmpeg(house.url("good"), "4");
   const auto codec = std::ranges::find(line, "-pix_fmt");
   line.insert(codec,
@@ -211,6 +224,8 @@ TEST_CASE("live: a publisher who comes back at once never finds its own key busy
 TEST_CASE("live: a packager that restarts gets everything from its head again, without a hole") {
   if (!is_installed("ffmpeg")) return;
   House house;
+  SUBCASE("alone") {}
+  SUBCASE("in a crowd") { house.make_crowd(); }
   Process publisher{ffmpeg(house.url("good"), "6"), house.folder.path() / "ffmpeg.log"};
   REQUIRE(house.wait_chunks(70, 30));
   house.packager.restart();
@@ -242,6 +257,8 @@ TEST_CASE("live: a packager that is away for a moment loses nothing") {
 TEST_CASE("live: a publisher whose epoch is overtaken is told and closed") {
   if (!is_installed("ffmpeg")) return;
   House house;
+  SUBCASE("alone") {}
+  SUBCASE("in a crowd") { house.make_crowd(); }
   Process publisher{ffmpeg(house.url("good"), "60"), house.folder.path() / "ffmpeg.log"};
   REQUIRE(house.wait_chunks(20, 10));
   house.packager.refuse(409);
@@ -253,6 +270,8 @@ TEST_CASE("live: a publisher whose epoch is overtaken is told and closed") {
 TEST_CASE("live: the control plane ends a stream through a heartbeat") {
   if (!is_installed("ffmpeg")) return;
   House house;
+  SUBCASE("alone") {}
+  SUBCASE("in a crowd") { house.make_crowd(); }
   house.control.answer_with([&house](const FakeCall& call) {
     if (call.path.find("/heartbeat") != std::string::npos) return http::Response::json(200, R"({"action":"end"})");
     return house.answer(call);

@@ -12,7 +12,8 @@
 namespace ribalta::ingest {
 namespace {
 
-/// A read's worth: large enough that 6 Mbit/s are some hundred reads a second. Nobody has it who says nothing.
+/// A read's worth: large enough that 6 Mbit/s are some hundred reads a second. Nobody has it who says nothing, but a
+/// publisher of a crowd that has just fallen silent.
 constexpr std::size_t kReadBytes = 16 * 1024;
 /// How long a publisher waits for a predecessor with its key to be gone: half open, or its end not read yet.
 constexpr std::chrono::milliseconds kYieldWait{700};
@@ -135,8 +136,10 @@ Result<void> Connection::left() const {
 Task<Result<void>> Connection::converse() {
   bool paused = false;
   while (true) {
-    if (sentence_) co_return fail(Code::closed, *sentence_);  // said while something else was awaited
-    if (!paused) {                                            // after a pause something is there nearly always
+    // Said while something else was awaited.
+    if (sentence_) co_return fail(Code::closed, *sentence_);
+    if (expired_) co_return std::unexpected<Error>{*expired_};
+    if (!paused) {  // after a pause something is there nearly always
       const Result<void> readable = co_await wire_->readable();
       if (!readable) co_return readable;
     }
@@ -151,7 +154,8 @@ Task<Result<void>> Connection::converse() {
       took_all = wire_->took_all(*count, kReadBytes);
       heard_ = true;
       deadlines_.on_bytes(std::chrono::steady_clock::now());
-      Result<void> heard = co_await hear({buffer.get(), *count});
+      const ByteSpan bytes{buffer.get(), *count};
+      Result<void> heard = co_await hear(bytes);
       if (!heard) co_return heard;
     }
     const SteadyTime now = std::chrono::steady_clock::now();
@@ -241,11 +245,11 @@ Task<Result<void>> Connection::on_publish(rtmp::PublishRequest request) {
       });
   co_await publisher->start();
   publisher_ = std::move(publisher);
+  pace_.joined();
   published_ = true;
   context_.registry.add(key_hash_, weak);
   context_.accepted.add();
   context_.publishing.add(1);
-  pace_.joined();
   deadlines_.on_publish();
   deadlines_.on_bytes(std::chrono::steady_clock::now());
   session_.accept_publish();

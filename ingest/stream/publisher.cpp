@@ -31,7 +31,7 @@ BOOST_DESCRIBE_STRUCT(HeartbeatAnswer, (), (action))
 constexpr std::chrono::milliseconds kRetryFirst{100};
 constexpr std::chrono::milliseconds kRetryMost{1'000};
 constexpr std::chrono::milliseconds kLookEvery{250};
-/// Chunks that wait go out together, up to this and the chunk that passes it.
+/// Chunks that wait go out together, up to this.
 constexpr std::size_t kPieceBytes = 32 * 1024;
 /// The control plane hears of a publisher's end for as long as this; it would find out by itself after the grace
 /// period.
@@ -242,17 +242,24 @@ Task<bool> Publisher::write_ring(http::Upload& upload, TrackSide side, std::uint
       co_await changed(side).wait(seen, std::chrono::hours{1});
       continue;
     }
-    std::uint64_t until = next;
-    Bytes piece;
-    while (until < from.end() && piece.size() < kPieceBytes) {
-      const RingChunk& chunk = from.at(until);
-      if (chunk.init != init_sent) {
-        init_sent = chunk.init;
-        piece.insert(piece.end(), init_sent->begin(), init_sent->end());
-      }
-      piece.insert(piece.end(), chunk.bytes->begin(), chunk.bytes->end());
-      ++until;
+    const RingChunk chunk = from.at(next);
+    if (chunk.init != init_sent) {
+      init_sent = chunk.init;
+      const Result<void> sent = co_await upload.write(*init_sent);
+      if (!sent) co_return false;
+      continue;
     }
+    // The first may be of any size; alone it is not copied.
+    std::uint64_t until = next + 1;
+    Bytes gathered;
+    for (std::size_t bytes = chunk.bytes->size(); until < from.end(); ++until) {
+      const RingChunk& more = from.at(until);
+      bytes += more.bytes->size();
+      if (more.init != init_sent || bytes > kPieceBytes) break;
+      if (gathered.empty()) gathered = *chunk.bytes;
+      gathered.insert(gathered.end(), more.bytes->begin(), more.bytes->end());
+    }
+    const ByteSpan piece = gathered.empty() ? ByteSpan{*chunk.bytes} : ByteSpan{gathered};
     const Result<void> sent = co_await upload.write(piece);
     if (!sent) co_return false;
     next = until;

@@ -72,6 +72,7 @@ Task<void> FakePackager::put(http::Exchange& exchange, std::string key) {
     const std::scoped_lock lock{mutex_};
     if (generation != generation_) co_return;  // "killed": the connection is cut
     FakeTrack& track = tracks_[key];
+    ++track.reads;
     while (true) {
       auto item = reader.next();
       if (!item) {

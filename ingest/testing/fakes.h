@@ -49,6 +49,7 @@ struct FakeTrack {
   std::vector<Chunk> chunks;
   std::vector<std::string> complaints;  ///< what a packager would have refused
   int puts = 0;
+  int reads = 0;  ///< of what PUTs brought
 };
 
 class FakePackager {

@@ -65,6 +65,11 @@ struct House {
     return http::Response::json(200, "{}");
   }
 
+  /// From here on publishers are read as among a thousand.
+  void make_crowd() const {
+    for (int i = 0; i < 1'000; ++i) door->pace().joined();
+  }
+
   std::string url(std::string_view key) const {
     return "rtmp://127.0.0.1:" + std::to_string(door->rtmp_port()) + "/live/" + std::string{key};
   }

@@ -22,6 +22,8 @@ constexpr media::BoxLimits kBusBoxLimits{.init_bytes_max = kInitBytesMax, .mdat_
 /// A client's silence that a reader of a track is checked for.
 constexpr std::chrono::milliseconds kReadSlice{1'000};
 
+constexpr std::size_t kTogetherBytes = 32 * 1024;
+
 Response answer_of(const Error& error) {
   switch (error.code) {
     case Code::conflict:
@@ -206,6 +208,25 @@ Task<LiveStream::Read> read_or_wait(Hub& hub, StreamId id, std::string track, Tr
   co_return read;
 }
 
+/// Pieces that are small go in one write, up to kTogetherBytes: a reader that caught up has little, one in a burst
+/// much. @return false: the connection is gone.
+Task<bool> write_together(Exchange& exchange, const std::vector<SharedBytes>& pieces) {
+  for (std::size_t next = 0; next < pieces.size();) {
+    const Bytes& first = *pieces[next++];
+    Bytes gathered;
+    for (std::size_t bytes = first.size(); next < pieces.size(); ++next) {
+      bytes += pieces[next]->size();
+      if (bytes > kTogetherBytes) break;
+      if (gathered.empty()) gathered = first;
+      gathered.insert(gathered.end(), pieces[next]->begin(), pieces[next]->end());
+    }
+    const ByteSpan piece = gathered.empty() ? ByteSpan{first} : ByteSpan{gathered};
+    const Result<void> written = co_await exchange.write(piece);
+    if (!written) co_return false;
+  }
+  co_return true;
+}
+
 Task<void> get_track(Exchange& exchange, Hub& hub, TrackPath path) {
   const std::string from = exchange.head().query_value("from");
   if (!from.empty() && from != "live" && from != "start") {
@@ -227,9 +248,7 @@ Task<void> get_track(Exchange& exchange, Hub& hub, TrackPath path) {
       if (!co_await exchange.start(std::move(head))) co_return;
       started = true;
     }
-    for (const SharedBytes& piece : read.batch.pieces) {
-      if (!co_await exchange.write(*piece)) co_return;
-    }
+    if (!co_await write_together(exchange, read.batch.pieces)) co_return;
     const bool ended = read.end && read.batch.pieces.empty();
     if (started && ended) {
       co_await exchange.finish();

@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <deque>
+#include <random>
+
 #include "packager/live/testing.h"
 
 using namespace ribalta;
@@ -64,6 +68,56 @@ TEST_CASE("chunks over a limit are refused, at the limit taken") {
   CHECK(track.append(state, incoming(900'001, true, 1, kLiveChunkBytesMax + 1)).error().code == Code::limit);
   CHECK(track.append(state, incoming(900'002, true, 1, kLiveChunkBytesMax)).has_value());
   CHECK(track.append(state, incoming(900'010, true, 0)).error().code == Code::malformed);
+}
+
+TEST_CASE("the ring keeps what a scan over all of it would keep, whatever GOPs and sizes come") {
+  struct Held {
+    std::int64_t time;
+    std::size_t bytes;
+    bool key;
+  };
+  struct Source {
+    unsigned key_every;  ///< about
+    unsigned large_every;
+  };
+  // GOPs; sound; one GOP that is too large, and never another; both.
+  for (const auto [key_every, large_every] : {Source{10, 5'000}, Source{1, 5'000}, Source{100'000, 7}, Source{40, 9}}) {
+    TrackBuffer track("src-v", true);
+    WriterState state = writer(track, 1);
+    std::mt19937 random{key_every};
+    std::deque<Held> expected;
+    std::size_t bytes = 0;
+    bool shrank = false;
+    for (std::int64_t i = 0; i < 1'500; ++i) {
+      const Held held{i * 3'000, random() % large_every == 0 ? 3'000'000U : 100U, i == 0 || random() % key_every == 0};
+      REQUIRE(track.append(state, incoming(held.time, held.key, 3'000, held.bytes))->has_value());
+      expected.push_back(held);
+      bytes += held.bytes;
+      while (true) {
+        std::size_t second_key = 1;
+        while (second_key < expected.size() && !expected[second_key].key) ++second_key;
+        if (second_key == expected.size()) second_key = bytes > kRingBytesMax ? expected.size() - 1 : 0;
+        if (second_key == 0) break;
+        const std::int64_t covered_us = (held.time + 3'000 - expected[second_key].time) * 1'000'000 / 90'000;
+        if (covered_us < kRingUsMax && bytes <= kRingBytesMax) break;
+        for (std::size_t gone = 0; gone < second_key; ++gone) {
+          bytes -= expected.front().bytes;
+          expected.pop_front();
+          shrank = true;
+        }
+      }
+      REQUIRE(track.bytes_held() == bytes);
+      REQUIRE(track.ring().size() == expected.size());
+      REQUIRE(track.ring().front().decode_time == expected.front().time);
+      // A reader begins at the newest key frame, where there is one.
+      const auto newest = std::ranges::find_if(expected.rbegin(), expected.rend(), &Held::key);
+      TrackBuffer::Cursor cursor;
+      const TrackBuffer::Batch batch = track.read(cursor);
+      REQUIRE(batch.pieces.empty() == (newest == expected.rend()));
+      if (newest != expected.rend()) REQUIRE(batch.pieces.at(1)->size() == newest->bytes);
+    }
+    CHECK(shrank);
+  }
 }
 
 TEST_CASE("a writer that resumes repeats what is held: dropped; cut otherwise: refused") {

@@ -239,6 +239,7 @@ Task<void> VodService::send_segment(http::Exchange& exchange, Asset asset, std::
     if (!written) co_return;
     sent += piece->size();
     segment_bytes_.add(static_cast<double>(piece->size()));
+    piece = Bytes{};  // nobody holds a piece while waiting for the next
   }
   co_await exchange.finish();
 }

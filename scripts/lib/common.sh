@@ -211,13 +211,13 @@ build_output() { # PRESET LOG [TARGET…]: ninja's output into the log, how far 
 
 configure_output() { cmake --preset "$1" >"$2" 2>&1; }
 
-# One build of a checkout at a time: two that write the same files would break each other. Held until release_build, and by
-# what the build has started.
+# hold_build FILE: one at a time of what writes the same files; two would break each other. Held until release_build, and
+# by what the build has started.
 hold_build() {
-  mkdir -p "$ribalta_root/build"
-  exec 9>"$ribalta_root/build/.lock"
+  mkdir -p "$(dirname "$1")"
+  exec 9>"$1"
   flock --nonblock 9 && return 0
-  step "Another build of this checkout is under way: waiting for it"
+  step "The same is being built for somebody else: waiting for it"
   run_job flock 9
 }
 release_build() { exec 9>&-; }
@@ -227,7 +227,7 @@ build_preset() {
   local preset=$1
   shift
   local log=$ribalta_root/build/$preset.log rc=0
-  hold_build
+  hold_build "$ribalta_root/build/.lock-$preset"
   cd "$ribalta_root"
   if [ ! -f "build/$preset/build.ninja" ]; then
     run_job configure_output "$preset" "$log" || { tail -n 25 "$log" >&2; refuse "CMake could not configure; the whole output is in $log."; }
@@ -248,7 +248,7 @@ web_output() { # FOLDER LOG
 # Builds the web application when its sources are newer than what is built.
 build_web() {
   local web=$ribalta_root/control-plane/web
-  hold_build
+  hold_build "$ribalta_root/build/.lock-web"
   if [ -f "$web/dist/index.html" ] &&
     [ -z "$(find "$web" -path "$web/node_modules" -prune -o -path "$web/dist" -prune -o -type f -newer "$web/dist/index.html" -print -quit)" ]; then
     release_build
@@ -261,11 +261,13 @@ build_web() {
   release_build
 }
 
-# npm ci, when the lock file changed since the last time (in the current folder).
+# npm ci, when the lock file changed since the last time (in the current folder); one at a time in each.
 npm_install() {
-  if [ ! -f node_modules/.ribalta-lock ] || ! cmp -s package-lock.json node_modules/.ribalta-lock; then
+  (
+    flock 8
+    cmp -s package-lock.json node_modules/.ribalta-lock && exit 0
     npm ci --no-audit --no-fund --loglevel=error && cp package-lock.json node_modules/.ribalta-lock
-  fi
+  ) 8<package-lock.json
 }
 
 # port_taken PORT: something on this machine listens on it.

@@ -16,12 +16,10 @@ export async function ffmpegLive() {
     const file = path.join(folder, path.basename(new URL(request.url, 'http://x').pathname));
     if (!existsSync(file)) return void response.writeHead(404).end();
     response.writeHead(200, { 'Content-Type': file.endsWith('.mpd') ? 'application/dash+xml' : 'video/mp4' });
-    createReadStream(file).pipe(response);
+    createReadStream(file).on('error', () => response.destroy()).pipe(response); // FFmpeg removes what is old
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const manifest = path.join(folder, 'live.mpd');
-  await until('the reference has moved on', () => existsSync(manifest) && /startNumber="[4-9]"/.test(readFileSync(manifest, 'utf8')), 60_000);
-  return {
+  const live = {
     url: `http://127.0.0.1:${server.address().port}/live.mpd`,
     stop() {
       child.kill('SIGKILL');
@@ -30,4 +28,12 @@ export async function ffmpegLive() {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+  const manifest = path.join(folder, 'live.mpd');
+  try {
+    await until('the reference has moved on', () => existsSync(manifest) && /startNumber="[4-9]"/.test(readFileSync(manifest, 'utf8')), 60_000);
+  } catch (error) {
+    live.stop();
+    throw error;
+  }
+  return live;
 }

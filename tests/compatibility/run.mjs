@@ -59,6 +59,7 @@ async function row(name, media, options, sent) {
     if (!verdict.ok && player === 'GStreamer, DASH' && options.live) {
       reference ??= await gstreamerPlaysFfmpegs();
       if (!reference) verdict.fault = 'no, nor FFmpeg’s own live MPD';
+      console.log(`${name} → ${player}: ${verdict.notes.join('; ')}`);
     }
     console.log(`${name} → ${player}: ${cell(verdict)}`);
     verdicts.push(verdict);

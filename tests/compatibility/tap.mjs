@@ -43,6 +43,7 @@ export class Tap {
     const file = `/tmp/rb-own-${port}.flv`;
     const recorder = spawn('ffmpeg', ['-nostdin', '-v', 'error', '-y', '-listen', '1', '-i', `rtmp://127.0.0.1:${port}/live/${key}`, '-c', 'copy', file], { stdio: 'ignore' });
     const ended = new Promise((resolve) => recorder.on('exit', resolve));
+    const late = setTimeout(() => recorder.kill('SIGINT'), 60_000);
     try {
       await until('FFmpeg listens', () => {
         if (recorder.exitCode !== null) throw new Hopeless(`it ended with ${recorder.exitCode}`);
@@ -55,13 +56,14 @@ export class Tap {
       await ended;
       return await flashTimes(file);
     } finally {
+      clearTimeout(late);
       recorder.kill('SIGKILL');
       rmSync(file, { force: true });
     }
   }
 }
 
-const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
+const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
 /** By itself: how far the encoder sends its beeps from its flashes, in seconds (positive: sound is late). */
 export const ownSkew = ({ video, audio }) => median(video.flatMap((flash) => audio.filter((beep) => Math.abs(beep - flash) < flashPeriod / 2).map((beep) => beep - flash)));
