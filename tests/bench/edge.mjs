@@ -1,6 +1,6 @@
 // Cache hits, kept alive, of a playlist's size and a segment's: the site's nginx with our module, as scripts/up configures
 // it, beside nginx with static files, nginx with proxy_cache and Varnish. EDGE_ROUNDS and EDGE_SECONDS: how often, how long.
-import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { createHash, createPrivateKey, randomBytes, sign } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -47,12 +47,16 @@ const origin = createServer((request, answer) => {
   answer.writeHead(200, { 'Content-Type': type, 'Content-Length': bytes.length, 'Cache-Control': 'public, max-age=31536000, immutable', 'Ribalta-Tag': `video:${request.url.split('/')[2]}` }).end(bytes);
 });
 
+/** RFC 8410: what stands before an Ed25519 seed in a private key. */
+const pkcs8Head = Buffer.from('302e020100300506032b657004220420', 'hex');
+
 /** A playback token, as core/tokens.h has it. */
 function token(instance, video) {
-  const [id, hex] = readFileSync(path.join(instance.data, 'secrets/playback_keys'), 'utf8').trim().split(/\s+/);
+  const [id, seed] = readFileSync(path.join(instance.data, 'secrets/playback_signing'), 'utf8').trim().split(/\s+/);
+  const key = createPrivateKey({ key: Buffer.concat([pkcs8Head, Buffer.from(seed, 'hex')]), format: 'der', type: 'pkcs8' });
   const expiry = (Math.ceil(Date.now() / 3_600_000) + 6) * 3600;
-  const text = `v1.${id}.${expiry.toString(36)}.any.${Buffer.from(`/v/${video}/`).toString('base64url')}`;
-  return `${text}.${createHmac('sha256', Buffer.from(hex, 'hex')).update(text).digest('base64url')}`;
+  const text = `v2.${id}.${expiry.toString(36)}.any.${Buffer.from(`/v/${video}/`).toString('base64url')}`;
+  return `${text}.${sign(null, Buffer.from(text), key).toString('base64url')}`;
 }
 
 /** nginx's own signed links, as its documentation has them. */

@@ -125,5 +125,5 @@ ${rows.map(line).join('\n')}
 Versions: ${versions.join('; ')}; hls.js 1.7.4, Shaka Player 5.2.12, dash.js 5.2.1.
 `);
 }
-console.log(failed === 0 ? 'every player plays everything' : `${failed} did not`);
+console.log(failed === 0 ? 'every player plays all that it plays of others' : `${failed} did not`);
 process.exitCode = failed === 0 ? 0 : 1;
