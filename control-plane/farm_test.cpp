@@ -5,7 +5,6 @@ namespace ribalta::control {
 namespace {
 
 using testing::farm_with_room;
-using testing::has;
 using testing::kNow;
 using testing::on_each_engine;
 using testing::source_720;
@@ -122,9 +121,9 @@ TEST_CASE("jobs: a broadcast outlives many workers, and a worker whose stream en
 TEST_CASE("jobs: a broadcast whose workers die one after the other is taken up again, with growing pauses") {
   on_each_engine([](Stage& stage) {
     const auto first = stage.publish_at(kNow, stage.ingest);
-    stage.write([&](sql::Session& session) {
+    CHECK(stage.write([&](sql::Session& session) {
       return report_source(session, first->stream, source_720(), farm_with_room(), kNow);
-    });
+    }));
     const JobId id =
         stage.write([&](sql::Session& session) { return JobsStore{session}.of_stream(first->stream); })->id;
     std::int64_t now = kNow;

@@ -42,6 +42,7 @@ TEST_CASE("verified tokens: a full set forgets who was not asked for the longest
   VerifiedTokens verified{1};
   const std::vector<TokenKey> keys{public_half(kKey)};
   std::vector<std::string> tokens;
+  tokens.reserve(kTokenPlaces + 1);
   for (std::size_t i = 0; i <= kTokenPlaces; ++i) tokens.push_back(token_for("/v/" + std::to_string(i) + "/"));
   for (std::size_t i = 0; i < kTokenPlaces; ++i) CHECK(verified.verify(keys, tokens[i], kNow));
   CHECK(verified.verify({}, tokens[0], kNow));  // asked again
@@ -55,6 +56,7 @@ TEST_CASE("verified tokens: hundreds at once are all found") {
   VerifiedTokens verified;
   const std::vector<TokenKey> keys{public_half(kKey)};
   std::vector<std::string> tokens;
+  tokens.reserve(1'000);
   for (int i = 0; i < 1'000; ++i) tokens.push_back(token_for("/v/" + std::to_string(i) + "/"));
   for (const std::string& token : tokens) CHECK(verified.verify(keys, token, kNow));
   for (const std::string& token : tokens) CHECK(verified.verify({}, token, kNow));
