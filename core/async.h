@@ -146,6 +146,7 @@ class [[nodiscard]] AtEnd {
 };
 
 Task<void> sleep_for(std::chrono::milliseconds time);
+/// Returns at once where it has passed.
 Task<void> sleep_until(std::chrono::steady_clock::time_point time);
 
 /// Ends one wait early, from the same loop: a wait that goes on now, or the next one that is given it.

@@ -16,7 +16,8 @@
 
 namespace ribalta::edge {
 
-inline constexpr std::size_t kVerifiedTokensMax = 8'192;  ///< of about 120 characters each: 2 MB a worker when full
+/// 1 MB a worker; 2 MB full of usual ones, 6 MB of the longest.
+inline constexpr std::size_t kVerifiedTokensMax = 8'192;
 /// With one place each, of 200 tokens every tenth would share it with another, and both be checked each time.
 inline constexpr std::size_t kTokenPlaces = 8;
 

@@ -114,9 +114,10 @@ a second has moved against its flash between what the encoder sent and what the 
 early; a frame is 33 ms); the flashes are shown where the media has them.
 FFmpeg decodes eight seconds without an error, GStreamer (uridecodebin3) 150 buffers of picture and of sound.
 
-GStreamer from 1.22 on plays no live MPD with a SegmentTimeline whose first segments are gone, whoever makes it: when it seeks to the
-live edge, \`gst_mpd_client2_stream_seek\` adds the start of the first listed segment to the time within it, and so waits for a
-segment about as far ahead as the live is old. Its HLS plays, and so does its DASH on demand. The same run asks it for FFmpeg's live.
+GStreamer 1.22 (and, as its source reads, later ones up to 1.28) plays no live MPD with a SegmentTimeline whose first segments
+are gone, whoever makes it: when it seeks to the live edge, \`gst_mpd_client2_stream_seek\` adds the start of the first listed
+segment to the time within it, and so waits for a segment about as far ahead as the live is old. Its HLS plays, and so does its
+DASH on demand. The same run asks it for FFmpeg's live.
 
 ${line(['', ...columns])}
 ${line(['---', ...columns.map(() => '---')])}
