@@ -34,7 +34,7 @@ packages_build=(clang-19 libstdc++-12-dev cmake ninja-build pkg-config ccache mo
   libboost-url1.81-dev libsoci-dev libsqlite3-dev libpq-dev nginx-dev libhiredis-dev libavcodec-dev libavformat-dev
   libavfilter-dev libswscale-dev libswresample-dev libx264-dev libvpx-dev libsvtav1enc-dev libseccomp-dev
   libcurl4-openssl-dev libsodium-dev libpugixml-dev libssl-dev libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev
-  prometheus-cpp-dev)
+  prometheus-cpp-dev libeigen3-dev libhnswlib-dev)
 packages_demo=(ffmpeg fonts-dejavu-core)
 packages_test=(doctest-dev libbenchmark-dev ffmpeg fonts-dejavu-core postgresql chromium clang-tidy-19 clang-format-19
   libclang-rt-19-dev llvm-19 git procps iproute2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
