@@ -155,3 +155,13 @@ TEST_CASE("wall clock: RFC 3339 with milliseconds, before 1970 too") {
   CHECK(to_rfc3339(from_unix_ms(1'795'469'283'123)) == "2026-11-23T21:28:03.123Z");
   CHECK(to_rfc3339(from_unix_ms(-1)) == "1969-12-31T23:59:59.999Z");
 }
+
+TEST_CASE("UTF-8: every form of 1 to 4 bytes, and each way to be none") {
+  for (const char* good : {"", "a", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
+                           "\xEF\xBF\xBF", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF", "l'età di Zoë 漢 🎁"})
+    CHECK_MESSAGE(is_utf8(good), good);
+  for (const char* bad :
+       {"\x80", "\xBF", "\xC0\xAF", "\xC1\xBF", "\xC2", "\xC2 ", "\xE0\x9F\xBF", "\xE0\xA0", "\xED\xA0\x80",
+        "\xF0\x8F\xBF\xBF", "\xF0\x90\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "a\xE2\x82"})
+    CHECK_FALSE(is_utf8(bad));
+}

@@ -50,6 +50,25 @@ Result<Bytes> decode_base64(std::string_view text, std::string_view alphabet, bo
 
 }  // namespace
 
+bool is_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const auto first = static_cast<unsigned char>(text[at++]);
+    if (first < 0x80) continue;
+    const std::size_t more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
+    if (first < 0xC2 || first > 0xF4 || text.size() - at < more) return false;
+    // The second byte's range is where overlong forms, surrogates and what is too large differ from the rest.
+    const auto second = static_cast<unsigned char>(text[at]);
+    const unsigned char least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+    const unsigned char most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+    if (second < least || second > most) return false;
+    for (std::size_t i = 1; i < more; ++i) {
+      if ((static_cast<unsigned char>(text[at + i]) & 0xC0) != 0x80) return false;
+    }
+    at += more;
+  }
+  return true;
+}
+
 std::string to_hex(ByteSpan bytes) {
   constexpr std::string_view digits{"0123456789abcdef"};
   std::string out;

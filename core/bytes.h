@@ -111,6 +111,9 @@ class ByteWriter {
   Bytes buffer_;
 };
 
+/// True for well-formed UTF-8 (RFC 3629 §4): no overlong forms, no surrogates, nothing over U+10FFFF.
+bool is_utf8(std::string_view text);
+
 std::string to_hex(ByteSpan bytes);
 /// @error malformed: an odd count, or a character that is no hexadecimal digit. White space is passed over.
 Result<Bytes> from_hex(std::string_view text);

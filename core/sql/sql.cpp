@@ -5,6 +5,7 @@
 #include <soci/sqlite3/soci-sqlite3.h>
 
 #include <algorithm>
+#include <cassert>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -60,6 +61,16 @@ Error postgresql_error(std::string_view name, const std::string& state, Again& a
   return {Code::internal, message};
 }
 
+/// In double quotes, as PostgreSQL's arrays and JSON's have it alike.
+void append_quoted(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  out += '"';
+}
+
 /// A value and its indicator must stay where they are until the statement has run.
 struct Bound {
   long long integer = 0;
@@ -79,7 +90,7 @@ class SociSession final : public Session {
       if (engine_ == Engine::postgresql) {
         session_.open(soci::postgresql, connect_);
         session_ << "SET client_min_messages = warning";  // notices go to standard error
-        return {};
+        return options.synchronous_full ? make_durable() : Result<void>{};
       }
       session_.open(soci::sqlite3, "dbname=\"" + connect_ + "\"");
       auto* backend =
@@ -107,6 +118,9 @@ class SociSession final : public Session {
   Result<void> begin() {
     return plain("begin", engine_ == Engine::sqlite ? "BEGIN IMMEDIATE" : "BEGIN ISOLATION LEVEL SERIALIZABLE");
   }
+  Result<void> begin_reading() {
+    return plain("begin", engine_ == Engine::sqlite ? "BEGIN" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  }
   Result<void> commit() { return plain("commit", "COMMIT"); }
   void rollback() {
     const Again before = again_;
@@ -132,7 +146,7 @@ class SociSession final : public Session {
     std::deque<Bound> in = bound(values);
     std::deque<Bound> out(columns.size());
     soci::statement statement{session_};
-    for (std::size_t i = 0; i < in.size(); ++i) use(statement, in[i], values[i], std::to_string(i + 1));
+    for (std::size_t i = 0; i < in.size(); ++i) use(statement, in[i], kind_of(values[i]), std::to_string(i + 1));
     for (std::size_t i = 0; i < columns.size(); ++i) into(statement, out[i], columns[i].kind);
     statement.alloc();
     statement.prepare(std::string{text});
@@ -155,24 +169,95 @@ class SociSession final : public Session {
     return rows;
   }
 
+  Result<void> insert_rows(std::string_view name, std::string_view table, std::span<const Field> fields,
+                           std::span<const Value> cells, std::string_view tail) override {
+    assert(!fields.empty() && cells.size() % fields.size() == 0);
+    std::string statement = "INSERT INTO " + std::string{table} + " (";
+    for (const Field& field : fields) (statement += field.name) += &field == &fields.back() ? ") " : ", ";
+    if (engine_ == Engine::sqlite) return insert_prepared(name, statement, fields, cells, tail);
+    statement += "SELECT * FROM unnest(";
+    Values columns;
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+      statement += (i == 0 ? "CAST(:" : ", CAST(:") + std::to_string(i + 1) +
+                   (fields[i].kind == Kind::text ? " AS text[])" : " AS bigint[])");
+      columns.emplace_back(array_literal(cells, i, fields.size()));
+    }
+    ((statement += ") ") += tail);
+    const Result<std::int64_t> added = execute(name, statement, columns, {}, {});
+    return added ? Result<void>{} : pass(added);
+  }
+
+  Result<void> insert_prepared(std::string_view name, std::string text, std::span<const Field> fields,
+                               std::span<const Value> cells, std::string_view tail) {
+    text += "VALUES (";
+    for (std::size_t i = 0; i < fields.size(); ++i)
+      text += ":" + std::to_string(i + 1) + (i + 1 == fields.size() ? ") " : ", ");
+    text += tail;
+    for (const Value& cell : cells) {
+      const auto* string = std::get_if<std::string>(&cell.held());
+      if (string && string->find('\0') != std::string::npos) return fail(Code::malformed, name, "a text with NUL");
+    }
+    return guarded(name, [&]() -> Result<void> {
+      std::deque<Bound> row(fields.size());
+      soci::statement statement{session_};
+      for (std::size_t i = 0; i < row.size(); ++i) use(statement, row[i], fields[i].kind, std::to_string(i + 1));
+      statement.alloc();
+      statement.prepare(text);
+      statement.define_and_bind();
+      for (std::size_t at = 0; at < cells.size(); at += row.size()) {
+        for (std::size_t i = 0; i < row.size(); ++i) set(row[i], cells[at + i]);
+        statement.execute(true);
+      }
+      return {};
+    });
+  }
+
+  /// Column `column` of the rows, as PostgreSQL writes an array (§8.15.2).
+  static std::string array_literal(std::span<const Value> cells, std::size_t column, std::size_t columns) {
+    std::string out = "{";
+    for (std::size_t at = column; at < cells.size(); at += columns) {
+      const Value::Held& held = cells[at].held();
+      if (out.size() > 1) out += ',';
+      if (const auto* integer = std::get_if<std::int64_t>(&held)) {
+        out += std::to_string(*integer);
+      } else if (const auto* text = std::get_if<std::string>(&held)) {
+        append_quoted(out, *text);
+      } else {
+        assert(std::holds_alternative<Null>(held));
+        out += "NULL";
+      }
+    }
+    return out += '}';
+  }
+
   static std::deque<Bound> bound(const Values& values) {
     std::deque<Bound> in(values.size());
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const Value::Held& held = values[i].held();
-      if (std::holds_alternative<Null>(held)) in[i].indicator = soci::i_null;
-      if (const auto* integer = std::get_if<std::int64_t>(&held)) in[i].integer = *integer;
-      if (const auto* real = std::get_if<double>(&held)) in[i].real = *real;
-      if (const auto* string = std::get_if<std::string>(&held)) in[i].text = *string;
-    }
+    for (std::size_t i = 0; i < values.size(); ++i) set(in[i], values[i]);
     return in;
   }
 
-  static void use(soci::statement& statement, Bound& in, const Value& value, const std::string& name) {
+  static void set(Bound& in, const Value& value) {
     const Value::Held& held = value.held();
-    if (std::holds_alternative<std::int64_t>(held))
-      return statement.exchange(soci::use(in.integer, in.indicator, name));
-    if (std::holds_alternative<double>(held)) return statement.exchange(soci::use(in.real, in.indicator, name));
-    statement.exchange(soci::use(in.text, in.indicator, name));
+    in.indicator = std::holds_alternative<Null>(held) ? soci::i_null : soci::i_ok;
+    if (const auto* integer = std::get_if<std::int64_t>(&held)) in.integer = *integer;
+    if (const auto* real = std::get_if<double>(&held)) in.real = *real;
+    if (const auto* string = std::get_if<std::string>(&held)) in.text = *string;
+  }
+
+  static void use(soci::statement& statement, Bound& in, Kind kind, const std::string& name) {
+    switch (kind) {
+      case Kind::integer:
+        return statement.exchange(soci::use(in.integer, in.indicator, name));
+      case Kind::real:
+        return statement.exchange(soci::use(in.real, in.indicator, name));
+      case Kind::text:
+        return statement.exchange(soci::use(in.text, in.indicator, name));
+    }
+  }
+
+  static Kind kind_of(const Value& value) {
+    if (std::holds_alternative<std::int64_t>(value.held())) return Kind::integer;
+    return std::holds_alternative<double>(value.held()) ? Kind::real : Kind::text;
   }
 
   static void into(soci::statement& statement, Bound& out, Kind kind) {
@@ -184,6 +269,18 @@ class SociSession final : public Session {
       case Kind::text:
         return statement.exchange(soci::into(out.text, out.indicator));
     }
+  }
+
+  Result<void> make_durable() {
+    std::string off;
+    session_ << "SELECT coalesce(string_agg(name, ', '), '') FROM pg_settings WHERE name IN ('fsync', "
+                "'full_page_writes') AND setting = 'off'",
+        soci::into(off);
+    if (!off.empty())
+      return fail(Code::conflict, "PostgreSQL may lose what it has committed, since it is off there", off);
+    session_ << "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = "
+                "'off'";
+    return {};
   }
 
   Result<void> plain(std::string_view name, const std::string& statement) {
@@ -272,6 +369,16 @@ class SociDatabase final : public Database {
     return {};
   }
 
+  Result<void> look(const std::function<void(Session&)>& work) override {
+    const Lease session = lease();
+    if (!session) return fail(Code::unavailable, "every connection to the database is busy");
+    if (auto ready = session->ready(options_); !ready) return pass(ready);
+    if (auto begun = session->begin_reading(); !begun) return begun;
+    work(*session);
+    session->rollback();
+    return {};
+  }
+
   Result<void> transact(std::string_view name, const std::function<Result<void>(Session&)>& work) override {
     // SQLite has one writer: waiting here is fair and wakes at once, its own busy wait sleeps and guesses.
     std::unique_lock<std::timed_mutex> writer{writer_, std::defer_lock};
@@ -322,6 +429,23 @@ constexpr std::string_view kSqlitePrefix = "sqlite:";
 constexpr std::string_view kPostgresqlPrefix = "postgresql:";
 
 }  // namespace
+
+std::string one_of(Engine engine, std::string_view column, int number) {
+  const std::string value = ":" + std::to_string(number);
+  if (engine == Engine::sqlite) return std::string{column} + " IN (SELECT value FROM json_each(" + value + "))";
+  return std::string{column} + " = ANY(CAST(" + value + " AS text[]))";
+}
+
+Value list(Engine engine, std::span<const std::string> texts) {
+  std::string out{engine == Engine::sqlite ? '[' : '{'};
+  for (const std::string& text : texts) {
+    const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20; };
+    assert(std::ranges::none_of(text, control));  // JSON has them escaped
+    if (out.size() > 1) out += ',';
+    append_quoted(out, text);
+  }
+  return Value{out += engine == Engine::sqlite ? ']' : '}'};
+}
 
 Result<std::shared_ptr<Database>> Database::open(const Options& options) {
   if (options.connections < 1 || options.connections > 32) return fail(Code::malformed, "connections: 1 to 32");

@@ -97,6 +97,11 @@ struct ColumnShape {
   Kind kind = Kind::integer;
   bool nullable = false;
 };
+/// A column that rows are added with.
+struct Field {
+  std::string_view name;
+  Kind kind = Kind::integer;
+};
 
 /// One connection, lent to one caller at a time by a Database.
 class Session {
@@ -111,6 +116,16 @@ class Session {
   ///        the transaction again; io, no_space; internal: anything else (a wrong statement, a CHECK).
   Result<std::int64_t> run(std::string_view name, std::string_view statement, const Values& values = {}) {
     return execute(name, statement, values, {}, {});
+  }
+
+  /// Adds many rows, row by row in `cells`: one statement on PostgreSQL (a list for each column), one prepared
+  /// statement on SQLite. Integers and texts only. `tail` follows the rows, as `ON CONFLICT (id) DO UPDATE SET …`.
+  ///   session.insert("votes.add", "votes", {{"id", Kind::text}, {"count", Kind::integer}}, cells);
+  /// @error as `run`.
+  Result<void> insert(std::string_view name, std::string_view table, std::span<const Field> fields,
+                      std::span<const Value> cells, std::string_view tail = {}) {
+    if (cells.empty()) return {};
+    return insert_rows(name, table, fields, cells, tail);
   }
 
   /// All rows of a query. Queries bound themselves with LIMIT.
@@ -141,14 +156,22 @@ class Session {
   virtual Result<std::int64_t> execute(std::string_view name, std::string_view statement, const Values& values,
                                        std::span<const ColumnShape> columns,
                                        const std::function<void(std::span<Cell>)>& on_row) = 0;
+  virtual Result<void> insert_rows(std::string_view name, std::string_view table, std::span<const Field> fields,
+                                   std::span<const Value> cells, std::string_view tail) = 0;
 };
+
+/// `column` is one of the texts in the value `:NUMBER`, which `list` has made.
+std::string one_of(Engine engine, std::string_view column, int number);
+Value list(Engine engine, std::span<const std::string> texts);
 
 struct Options {
   /// `sqlite:/path/file` or `postgresql:host=/run dbname=ribalta user=ribalta` (what libpq takes).
   std::string address;
   std::size_t connections = 4;            ///< 1..32; a caller waits at most `wait` for one
   std::chrono::milliseconds wait{5'000};  ///< for a connection, and for SQLite's write lock
-  bool synchronous_full = false;          ///< SQLite: fsync at each commit, not only at checkpoints
+  /// A commit that was answered is on disk. SQLite: fsync at each commit, not only at checkpoints. PostgreSQL: with
+  /// `synchronous_commit` off it is switched on; a server without fsync or full_page_writes is refused (conflict).
+  bool synchronous_full = false;
 };
 
 /// Times a write transaction that the engine wants again (serialization failure, deadlock) is begun, in all.
@@ -169,6 +192,16 @@ class Database {
     return std::move(*out);
   }
 
+  /// The same, and all of them see the database as it was at the first of them. Changes nothing. A snapshot that is
+  /// held for long keeps SQLite's write-ahead log from being used anew.
+  template <class Work>
+  auto snapshot(Work work) -> std::invoke_result_t<Work, Session&> {
+    std::optional<std::invoke_result_t<Work, Session&>> out;
+    const Result<void> done = look([&](Session& session) { out.emplace(work(session)); });
+    if (!done) return pass(done);
+    return std::move(*out);
+  }
+
   /// One transaction around `work`: committed when it returns a value, rolled back when it returns an error. It may be
   /// begun several times, so it changes nothing but the database and what it returns.
   template <class Work>
@@ -185,6 +218,7 @@ class Database {
 
  protected:
   virtual Result<void> lend(const std::function<void(Session&)>& work) = 0;
+  virtual Result<void> look(const std::function<void(Session&)>& work) = 0;
   virtual Result<void> transact(std::string_view name, const std::function<Result<void>(Session&)>& work) = 0;
 };
 

@@ -275,4 +275,86 @@ TEST_CASE("addresses that name no engine, no file or nobody are refused") {
   CHECK(Database::open({.address = "postgresql:host=/nonexistent user=x dbname=x"}).error().code == Code::unavailable);
 }
 
+TEST_CASE("many rows go in at once, with quotes, NULL and 64 bits; a taken key takes none, or is told what to do") {
+  on_each_engine([](const std::shared_ptr<Database>& database) {
+    make_table(*database);
+    const std::vector<Field> fields{{"id", Kind::text}, {"big", Kind::integer}, {"word", Kind::text}};
+    const std::string odd = "l'\"à\" {,} \\ NULL :1 漢";
+    const std::int64_t least = std::numeric_limits<std::int64_t>::min();
+    const Values rows{"a", least, odd, "b", 2, "", "c", Null{}, Null{}};
+    const auto put = [&](const Values& cells, std::string_view tail = {}) {
+      return database->write("put", [&](Session& session) -> Result<std::int64_t> {
+        if (auto added = session.insert("put", "things", fields, cells, tail); !added) return pass(added);
+        return 0;
+      });
+    };
+    must(put(rows));
+    must(put({}));
+    CHECK(is_taken(put({"d", 1, "new", "a", 1, "other"}).error()));
+    must(put({"b", 5, "kept", "e", 1, "e"}, "ON CONFLICT (id) DO UPDATE SET big = excluded.big"));
+    CHECK(put({"f", 1, std::string_view{"a\0b", 3}}).error().code == Code::malformed);
+    const auto all = database->read([](Session& session) {
+      return session.rows<std::string, std::optional<std::int64_t>, std::optional<std::string>>(
+          "all", "SELECT id, big, word FROM things ORDER BY id");
+    });
+    using Row = std::tuple<std::string, std::optional<std::int64_t>, std::optional<std::string>>;
+    REQUIRE(all);
+    CHECK(*all == std::vector<Row>{{"a", least, odd}, {"b", 5, ""}, {"c", {}, {}}, {"e", 1, "e"}});
+  });
+}
+
+TEST_CASE("one of a list: those that are there, each once") {
+  on_each_engine([](const std::shared_ptr<Database>& database) {
+    make_table(*database);
+    must(database->read(
+        [](Session& session) { return session.run("put", "INSERT INTO things (id) VALUES ('a'), ('b\"\\'), ('c')"); }));
+    const auto found = [&](const std::vector<std::string>& wanted) {
+      const auto rows = database->read([&](Session& session) {
+        return session.rows<std::string>(
+            "get", "SELECT id FROM things WHERE " + one_of(database->engine(), "id", 1) + " ORDER BY id",
+            {list(database->engine(), wanted)});
+      });
+      REQUIRE(rows);
+      std::string all;
+      for (const auto& [id] : *rows) all += id + ' ';
+      return all;
+    };
+    CHECK(found({"c", "b\"\\", "zz", "c"}) == "b\"\\ c ");
+    CHECK(found({}).empty());
+  });
+}
+
+TEST_CASE("a snapshot sees the database as it was, whatever is written meanwhile, and changes nothing") {
+  on_each_engine([](const std::shared_ptr<Database>& database) {
+    make_table(*database);
+    const auto add = [&](const char* id) {
+      return database->read(
+          [&](Session& session) { return session.run("put", "INSERT INTO things (id) VALUES (:1)", {id}); });
+    };
+    const auto count = [](Session& session) {
+      return session.row<std::int64_t>("count", "SELECT COUNT(*) FROM things").value().value();
+    };
+    must(add("a"));
+    const auto seen = database->snapshot([&](Session& session) -> Result<std::int64_t> {
+      const auto before = std::get<0>(count(session));
+      must(add("b"));
+      CHECK(std::get<0>(count(session)) == before);
+      return before;
+    });
+    REQUIRE(seen);
+    CHECK(*seen == 1);
+    CHECK(database->read([&](Session& session) -> Result<std::int64_t> { return std::get<0>(count(session)); }) == 2);
+  });
+}
+
+TEST_CASE("a server that may lose what it has committed is refused where that must not be") {
+  for (const Engine engine : testing::engines()) {
+    if (engine != Engine::postgresql) continue;
+    const auto opened = Database::open({.address = testing::fresh_database(engine), .synchronous_full = true});
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().code == Code::conflict);
+    CHECK(opened.error().message.find("fsync") != std::string::npos);
+  }
+}
+
 }  // namespace ribalta::sql
