@@ -20,9 +20,18 @@ bool fields_fit(const Transfer& transfer) {
   return transfer.kind != Kind::void_pending || transfer.amount.minor == 0;
 }
 
+std::pair<std::int64_t, TransferId> place(const Recorded& pending) {
+  return {pending.asked.expires_ms == 0 ? kNever : pending.asked.expires_ms, pending.asked.id};
+}
+
+bool is_overdrawn(const Account& account) {
+  return !account.terms.may_go_negative && available(account.balance, account.terms.normal) < 0;
+}
+
 }  // namespace
 
 AccountStatus Book::open_account(const AccountTerms& terms) {
+  if (!is_known(terms.currency)) return AccountStatus::unknown_currency;
   const auto [at, opened] = accounts_.try_emplace(terms.id, Account{.terms = terms, .balance = {}, .closed = false});
   if (opened) return AccountStatus::created;
   return at->second.terms == terms ? AccountStatus::exists : AccountStatus::exists_with_different_terms;
@@ -46,15 +55,16 @@ const Recorded* Book::transfer(TransferId id) const {
 }
 
 bool Book::operator==(const Book& other) const {
-  return accounts_ == other.accounts_ && transfers_ == other.transfers_ && expiries_ == other.expiries_ &&
+  return accounts_ == other.accounts_ && transfers_ == other.transfers_ && pending_ == other.pending_ &&
          totals_ == other.totals_;
 }
 
 std::vector<TransferStatus> Book::submit(std::span<const Transfer> linked, std::int64_t now_ms) {
   assert(!linked.empty() && linked.size() <= kLinkedMax);
+  for (const Transfer& transfer : linked) assert(malformed(transfer) == std::nullopt);
   expire(now_ms);
   std::vector<TransferStatus> answers(linked.size(), TransferStatus::linked_transfer_failed);
-  Undo undo;
+  Undo undo{.balances = {}, .transfers = {}, .added = {}, .steps = steps_.size()};
   for (std::size_t i = 0; i < linked.size(); ++i) {
     const Transfer& transfer = linked[i];
     if (const std::optional<TransferStatus> before = answered(transfer)) {
@@ -79,7 +89,7 @@ std::vector<TransferStatus> Book::submit(std::span<const Transfer> linked, std::
     }
     break;
   }
-  check();
+  check(undo.steps);
   return answers;
 }
 
@@ -94,10 +104,20 @@ std::optional<TransferStatus> Book::answered(const Transfer& transfer) const {
 void Book::refuse(const Transfer& transfer, TransferStatus status) {
   transfers_.emplace(transfer.id,
                      Recorded{.asked = transfer, .status = status, .state = State::refused, .debit = {}, .credit = {}});
+  steps_.push_back(
+      {.id = transfer.id, .status = status, .debit = {}, .credit = {}, .debit_after = {}, .credit_after = {}});
+}
+
+void Book::note(TransferId id, bool expired, AccountId debit, AccountId credit) {
+  steps_.push_back({.id = id,
+                    .expired = expired,
+                    .debit = debit,
+                    .credit = credit,
+                    .debit_after = accounts_.at(debit).balance,
+                    .credit_after = accounts_.at(credit).balance});
 }
 
 TransferStatus Book::judge(const Transfer& transfer, std::int64_t now_ms, Move& move) const {
-  if (transfer.reference.size() > kReferenceBytesMax) return TransferStatus::reference_too_long;
   if (!fields_fit(transfer)) return TransferStatus::fields_of_another_kind;
   if (transfer.kind != Kind::void_pending && transfer.amount.minor <= 0) return TransferStatus::amount_must_be_positive;
   if (transfer.amount.minor > kAmountMax) return TransferStatus::amount_over_limit;
@@ -116,6 +136,7 @@ TransferStatus Book::judge(const Transfer& transfer, std::int64_t now_ms, Move& 
   const bool takes_funds = transfer.kind != Kind::post_pending && transfer.kind != Kind::void_pending;
   if (takes_funds && !has_funds(move)) return TransferStatus::insufficient_funds;
   if (!has_room(transfer, move)) return TransferStatus::balance_over_limit;
+  if (transfer.kind == Kind::pending && pending_.size() >= kPendingMax) return TransferStatus::too_many_pending;
   return TransferStatus::created;
 }
 
@@ -219,19 +240,19 @@ void Book::apply(const Transfer& transfer, const Move& moved, Undo& undo) {
       recorded.state = State::pending;
       change(moved.debit, &undo).balance.debits_pending += moved.minor;
       change(moved.credit, &undo).balance.credits_pending += moved.minor;
-      if (transfer.expires_ms != 0) expiries_.emplace(transfer.expires_ms, transfer.id);
+      pending_.insert(place(recorded));
       break;
     case Kind::post_pending:
       shift(*original, moved.minor, &undo);
       original->state = State::posted;
-      expiries_.erase({original->asked.expires_ms, original->asked.id});
+      pending_.erase(place(*original));
       break;
     case Kind::void_pending:
       recorded.minor = 0;
       recorded.state = State::voided;
       shift(*original, 0, &undo);
       original->state = State::voided;
-      expiries_.erase({original->asked.expires_ms, original->asked.id});
+      pending_.erase(place(*original));
       break;
     case Kind::reversal:
       original->reversed += moved.minor;
@@ -240,6 +261,7 @@ void Book::apply(const Transfer& transfer, const Move& moved, Undo& undo) {
   }
   undo.added.push_back(transfer.id);
   transfers_.emplace(transfer.id, std::move(recorded));
+  note(transfer.id, false, moved.debit, moved.credit);
 }
 
 void Book::roll_back(const Undo& undo) {
@@ -252,35 +274,64 @@ void Book::roll_back(const Undo& undo) {
   }
   for (const TransferId id : undo.added) {
     const auto found = transfers_.find(id);
-    if (found->second.state == State::pending) expiries_.erase({found->second.asked.expires_ms, id});
+    if (found->second.state == State::pending) pending_.erase(place(found->second));
     transfers_.erase(found);
   }
   for (const Recorded& before : std::views::reverse(undo.transfers)) {
     const auto found = transfers_.find(before.asked.id);
     if (found == transfers_.end()) continue;  // added by the same group
-    if (before.state == State::pending && before.asked.expires_ms != 0)
-      expiries_.emplace(before.asked.expires_ms, before.asked.id);
+    if (before.state == State::pending) pending_.insert(place(before));
     found->second = before;
   }
+  steps_.resize(undo.steps);
 }
 
 std::vector<TransferId> Book::expire(std::int64_t now_ms) {
   assert(now_ms >= now_ms_);
   now_ms_ = now_ms;
   std::vector<TransferId> expired;
-  while (!expiries_.empty() && expiries_.begin()->first <= now_ms) {
-    const TransferId id = expiries_.begin()->second;
-    expiries_.erase(expiries_.begin());
+  while (!pending_.empty() && pending_.begin()->first <= now_ms) {
+    const TransferId id = pending_.begin()->second;
+    pending_.erase(pending_.begin());
     Recorded& pending = transfers_.at(id);
     shift(pending, 0, nullptr);
     pending.state = State::expired;
+    note(id, true, pending.debit, pending.credit);
     expired.push_back(id);
   }
   return expired;
 }
 
-void Book::check() const {
+std::int64_t Book::next_expiry_ms() const { return pending_.empty() ? kNever : pending_.begin()->first; }
+
+void Book::each_due(std::int64_t now_ms, const std::function<void(const Recorded&)>& see) const {
+  for (auto due = pending_.begin(); due != pending_.end() && due->first <= now_ms; ++due)
+    see(transfers_.at(due->second));
+}
+
+void Book::settle() {
+  steps_.clear();
+  std::erase_if(transfers_, [](const auto& one) { return one.second.state != State::pending; });
+}
+
+void Book::forget_accounts(const std::function<bool(AccountId)>& keep) {
+  std::erase_if(accounts_, [&keep](const auto& one) { return !keep(one.first); });
+}
+
+void Book::recall(const Account& account) { accounts_.try_emplace(account.terms.id, account); }
+
+void Book::recall(const Recorded& transfer) {
+  const auto [at, added] = transfers_.try_emplace(transfer.asked.id, transfer);
+  if (added && transfer.state == State::pending) pending_.insert(place(transfer));
+}
+
+void Book::check(std::size_t steps_before) const {
   for (const auto& [currency, totals] : totals_) assert(totals.debits == totals.credits);
+  for (const Step& step : std::span{steps_}.subspan(steps_before)) {
+    if (step.debit == AccountId{}) continue;
+    assert(!is_overdrawn(accounts_.at(step.debit)));
+    assert(!is_overdrawn(accounts_.at(step.credit)));
+  }
 }
 
 }  // namespace ribalta::ledger

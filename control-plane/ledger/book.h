@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -35,17 +36,47 @@ struct Recorded {
   bool operator==(const Recorded&) const = default;
 };
 
+/// One thing that the book took up: a transfer's first answer, or the expiry of a pending one.
+struct Step {
+  TransferId id;
+  bool expired = false;
+  TransferStatus status = TransferStatus::created;
+  AccountId debit;  ///< of a refusal: none
+  AccountId credit;
+  Balance debit_after;  ///< right after this step
+  Balance credit_after;
+  bool operator==(const Step&) const = default;
+};
+
+/// Keeps all that it has answered, until `settle` says that it stands elsewhere. What was forgotten and is asked for
+/// again has to be recalled before: accounts and transfers that a request names (`id`, `of`, and the accounts of that).
 class Book {
  public:
   AccountStatus open_account(const AccountTerms& terms);
   /// From here on it takes part in nothing new; what is pending may still be voided or expire. @return false: unknown.
   bool close_account(AccountId id);
 
-  /// Answers transfers that stand or fall together, 1 to kLinkedMax of them, at an instant that is not before the last.
+  /// Answers transfers that stand or fall together, 1 to kLinkedMax of them and each well formed, at an instant that is
+  /// not before the last.
   /// Ids that are known get their first answer again. Pending ones that have expired by `now_ms` are expired first.
   std::vector<TransferStatus> submit(std::span<const Transfer> linked, std::int64_t now_ms);
   /// What is pending and whose time has come is free again. @return which, in the order of their expiry and id.
   std::vector<TransferId> expire(std::int64_t now_ms);
+
+  /// What was taken up since `settle`, in order.
+  [[nodiscard]] const std::vector<Step>& steps() const { return steps_; }
+  /// Forgets steps, and every transfer that is not pending.
+  void settle();
+  /// Forgets accounts, but those that `keep` wants.
+  void forget_accounts(const std::function<bool(AccountId)>& keep);
+  /// Takes up again what was forgotten, or was answered by an earlier process. What is known stays as it is.
+  void recall(const Account& account);
+  void recall(const Recorded& transfer);
+  /// When the next of what is pending expires; none does: kNever.
+  [[nodiscard]] std::int64_t next_expiry_ms() const;
+  [[nodiscard]] std::size_t pending() const { return pending_.size(); }
+  /// What is pending and expires by `now_ms`.
+  void each_due(std::int64_t now_ms, const std::function<void(const Recorded&)>& see) const;
 
   [[nodiscard]] const Account* account(AccountId id) const;
   [[nodiscard]] const Recorded* transfer(TransferId id) const;
@@ -56,7 +87,10 @@ class Book {
     Int128 credits = 0;
     bool operator==(const Totals&) const = default;
   };
-  [[nodiscard]] const std::map<std::string, Totals, std::less<>>& totals() const { return totals_; }
+  using TotalsByCurrency = std::map<std::string, Totals, std::less<>>;
+  [[nodiscard]] const TotalsByCurrency& totals() const { return totals_; }
+  /// Those of all accounts there are, where accounts are recalled one by one.
+  void recall_totals(TotalsByCurrency totals) { totals_ = std::move(totals); }
 
   bool operator==(const Book& other) const;
 
@@ -66,6 +100,7 @@ class Book {
     std::vector<std::pair<AccountId, Balance>> balances;
     std::vector<Recorded> transfers;
     std::vector<TransferId> added;
+    std::size_t steps = 0;  ///< there were before it
   };
   struct Move {
     AccountId debit;
@@ -84,12 +119,14 @@ class Book {
   void move(const Move& move, Undo& undo);
   Account& change(AccountId id, Undo* undo);
   void refuse(const Transfer& transfer, TransferStatus status);
-  void check() const;
+  void note(TransferId id, bool expired, AccountId debit, AccountId credit);
+  void check(std::size_t steps_before) const;
 
   std::unordered_map<AccountId, Account> accounts_;
   std::unordered_map<TransferId, Recorded> transfers_;
-  std::set<std::pair<std::int64_t, TransferId>> expiries_;  ///< of what is pending and expires
-  std::map<std::string, Totals, std::less<>> totals_;
+  std::set<std::pair<std::int64_t, TransferId>> pending_;  ///< when each expires, or kNever
+  TotalsByCurrency totals_;
+  std::vector<Step> steps_;
   std::int64_t now_ms_ = 0;
 };
 

@@ -222,9 +222,89 @@ TEST_CASE("ledger: fields that a kind has no use for are refused") {
   Transfer post = stage.after(Kind::post_pending, direct, 1);
   post.debit = kAnna;
   CHECK(stage.ask(post) == TransferStatus::fields_of_another_kind);
-  direct = stage.direct(kAnna, kBruno, 1);
-  direct.reference = std::string(kReferenceBytesMax + 1, 'x');
-  CHECK(stage.ask(direct) == TransferStatus::reference_too_long);
+}
+
+TEST_CASE("ledger: what could not stand in a journal is no request, and is refused before the book sees it") {
+  Stage stage;
+  Transfer asked = stage.direct(kAnna, kBruno, 1);
+  asked.reference = std::string(kReferenceBytesMax, 'x');
+  CHECK_FALSE(malformed(asked));
+  asked.reference += 'x';
+  CHECK(malformed(asked) == TransferStatus::reference_too_long);
+  asked.reference = "gift \xff";
+  CHECK(malformed(asked) == TransferStatus::reference_not_text);
+  asked.reference = std::string{"a\0b", 3};
+  CHECK(malformed(asked) == TransferStatus::reference_not_text);
+  asked.reference = "";
+  asked.amount.currency = Currency{{'X', 'X', 'X', '\0'}};
+  CHECK(malformed(asked) == TransferStatus::unknown_currency);
+  CHECK(stage.book.open_account({{0, 9}, asked.amount.currency, Side::debit, true}) == AccountStatus::unknown_currency);
+}
+
+TEST_CASE("ledger: steps tell what was taken up, in order, each with the balances after it") {
+  Stage stage;
+  stage.book.settle();
+  const Transfer hold = stage.pending(kAnna, kBruno, 400, kNow + 5);
+  const Transfer pair[] = {stage.direct(kAnna, kFees, 10), stage.direct(kAnna, kFees, 20)};
+  const Transfer bad[] = {stage.direct(kAnna, kFees, 10), stage.direct(kFees, kAnna, 5'000)};
+  stage.ask(hold);
+  stage.book.submit(pair, kNow);
+  stage.book.submit(bad, kNow);
+  stage.ask(hold);  // a retry is nothing new
+  stage.ask(stage.direct(kFees, kAnna, 1), kNow + 5);
+  const std::vector<Step>& steps = stage.book.steps();
+  REQUIRE(steps.size() == 7);
+  CHECK(steps[0].debit_after == Balance{.debits = 0, .credits = 1'000, .debits_pending = 400, .credits_pending = 0});
+  CHECK(steps[1].debit_after.debits == 10);
+  CHECK(steps[2].debit_after.debits == 30);
+  CHECK(steps[2].credit_after.credits == 30);
+  CHECK(steps[3].status == TransferStatus::linked_transfer_failed);
+  CHECK(steps[3].debit == AccountId{});
+  CHECK(steps[4].status == TransferStatus::insufficient_funds);
+  CHECK(steps[5].expired);
+  CHECK(steps[5].id == hold.id);
+  CHECK(steps[5].debit_after.debits_pending == 0);
+  CHECK(steps[6].credit_after.debits == 30);
+  stage.book.settle();
+  CHECK(stage.book.steps().empty());
+}
+
+TEST_CASE("ledger: what was let go and is recalled is answered as if it had never gone") {
+  Stage stage;
+  const Transfer gift = stage.direct(kAnna, kBruno, 300);
+  const Transfer hold = stage.pending(kAnna, kBruno, 100);
+  stage.ask(gift);
+  stage.ask(hold);
+  const Recorded kept = *stage.book.transfer(gift.id);
+  const Account anna = *stage.book.account(kAnna);
+  stage.book.settle();
+  CHECK(stage.book.transfer(gift.id) == nullptr);
+  CHECK(stage.book.transfer(hold.id) != nullptr);
+  CHECK(stage.book.next_expiry_ms() == kNever);
+  stage.book.recall(kept);
+  CHECK(stage.ask(gift) == TransferStatus::exists);
+  CHECK(stage.ask(stage.after(Kind::reversal, gift, 300)) == TransferStatus::created);
+  CHECK(stage.book.transfer(gift.id)->reversed == 300);
+  stage.book.forget_accounts([](AccountId id) { return id != kAnna; });
+  CHECK(stage.book.account(kAnna) == nullptr);
+  stage.book.recall(anna);
+  CHECK(*stage.book.account(kAnna) == anna);
+}
+
+TEST_CASE("ledger: no more can be pending at one time than memory is meant for") {
+  Stage stage;
+  Transfer hold = stage.pending(kBank, kAnna, 1);
+  for (std::size_t i = 0; i < kPendingMax; ++i) {
+    hold.id = {8, i};
+    if (stage.ask(hold) != TransferStatus::created) FAIL("refused at " << i);
+  }
+  hold.id = {9, 1};
+  CHECK(stage.ask(hold) == TransferStatus::too_many_pending);
+  Transfer end = stage.after(Kind::void_pending, hold, 0);
+  end.of = {8, 7};
+  CHECK(stage.ask(end) == TransferStatus::created);
+  hold.id = {9, 2};
+  CHECK(stage.ask(hold) == TransferStatus::created);
 }
 
 TEST_CASE("ledger: ids are read as they are written, and nothing else is one") {

@@ -66,12 +66,6 @@ Result<Key<K>> key_or_none(const std::optional<std::string>& text) {
   return key_of<K>(*text);
 }
 
-Result<Currency> currency_of(std::string_view text) {
-  const auto upper = [](char letter) { return letter >= 'A' && letter <= 'Z'; };
-  if (text.size() != 3 || !std::ranges::all_of(text, upper)) return fail(Code::malformed, "not a currency's code");
-  return Currency{{text[0], text[1], text[2], '\0'}};
-}
-
 Result<AccountTerms> terms_of(const AccountBody& body) {
   const Result<AccountId> id = key_of<AccountKind>(body.id);
   if (!id) return pass(id);
@@ -202,6 +196,7 @@ Result<void> Replay::take(const Entry& entry) {
       if (!due.empty()) return wrong("journal: something expired and was not told before");
     }
     if (group_.size() == kLinkedMax) return wrong("journal: too many linked at");
+    if (malformed(answered->transfer)) return wrong("journal: what is no request at");
     group_.push_back(*answered);
     return {};
   }
@@ -209,6 +204,7 @@ Result<void> Replay::take(const Entry& entry) {
     if (expired_.empty()) {
       expired_ = book_.expire(entry.time_ms);
       std::ranges::reverse(expired_);
+      if (const Result<void> told = tell_steps(entry.sequence); !told) return told;
     }
     if (expired_.empty() || expired_.back() != expired->id) return wrong("journal: not what expires at");
     expired_.pop_back();
@@ -229,6 +225,7 @@ Result<void> Replay::end_group() {
   if (group_.empty()) return {};
   if (!expired_.empty())
     return fail(Code::conflict, "journal: something expired and was not told before", group_.front().group);
+  if (const Result<void> recalled = recall_originals(); !recalled) return recalled;
   std::vector<Transfer> transfers;
   for (const Answered& one : group_) transfers.push_back(one.transfer);
   const std::vector<TransferStatus> answers = book_.submit(transfers, time_ms_);
@@ -236,7 +233,30 @@ Result<void> Replay::end_group() {
     if (answers[i] != group_[i].status)
       return fail(Code::conflict, "journal: another answer than the rules give, in the group", group_[i].group);
   }
+  const std::int64_t first = group_.front().group;
   group_.clear();
+  return tell_steps(first);
+}
+
+/// What the group's transfers are about, and was let go.
+Result<void> Replay::recall_originals() {
+  if (!recall_) return {};
+  for (const Answered& one : group_) {
+    const TransferId of = one.transfer.of;
+    if (of == TransferId{} || book_.transfer(of) != nullptr) continue;
+    const Result<std::optional<Recorded>> original = recall_(of, group_.front().group);
+    if (!original) return pass(original);
+    if (*original) book_.recall(**original);
+  }
+  return {};
+}
+
+Result<void> Replay::tell_steps(std::int64_t first) {
+  if (!recall_) return {};
+  for (const Step& step : book_.steps()) {
+    if (const Result<void> told = on_step_(first++, step); !told) return told;
+  }
+  book_.settle();
   return {};
 }
 

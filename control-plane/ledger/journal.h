@@ -3,8 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -52,10 +55,19 @@ inline constexpr std::string_view kChainBegin{"000000000000000000000000000000000
 /// SHA-256 over the hash before and the line, as 64 hex digits.
 std::string chain(std::string_view before, std::string_view line);
 
+/// An earlier transfer as it stood before the line `before`; none: there is none.
+using Recall = std::function<Result<std::optional<Recorded>>(TransferId id, std::int64_t before)>;
+/// What the rules make of the line `sequence`.
+using OnStep = std::function<Result<void>(std::int64_t sequence, const Step& step)>;
+
 /// Goes through a journal from its first line, and finds out whether it is one: nothing left out, changed or added,
-/// each answer the one that the rules give. Memory does not grow but with accounts and transfers of the book itself.
+/// each answer the one that the rules give. With `recall` it keeps accounts and what is pending, and nothing else: then
+/// whoever calls it sees to it that no id comes twice.
 class Replay {
  public:
+  Replay() = default;
+  Replay(Recall recall, OnStep on_step) : recall_(std::move(recall)), on_step_(std::move(on_step)) {}
+
   /// @error malformed, conflict: what is wrong with this line, or with the group before it.
   Result<void> take(std::string_view line, std::string_view hash);
   /// After the last line. @error conflict: the last group is not what the rules give.
@@ -68,8 +80,12 @@ class Replay {
  private:
   Result<void> take(const Entry& entry);
   Result<void> end_group();
+  Result<void> recall_originals();
+  Result<void> tell_steps(std::int64_t first);
 
   Book book_;
+  Recall recall_;
+  OnStep on_step_;
   std::string hash_{kChainBegin};
   std::int64_t sequence_ = 0;
   std::int64_t time_ms_ = 0;

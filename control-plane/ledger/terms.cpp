@@ -1,7 +1,12 @@
 #include "control-plane/ledger/terms.h"
 
+#include <algorithm>
+#include <array>
+#include <boost/describe/enum_from_string.hpp>
 #include <boost/describe/enum_to_string.hpp>
 #include <charconv>
+
+#include "core/bytes.h"
 
 namespace ribalta::ledger {
 namespace {
@@ -16,7 +21,36 @@ bool read_half(std::string_view text, std::uint64_t& half) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
+/// ISO 4217, list one (2025), without metals, funds and codes for testing.
+constexpr auto kCurrencies = std::to_array<std::string_view>(
+    {"AED", "AFN", "ALL", "AMD", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT", "BGN", "BHD", "BIF", "BMD",
+     "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF", "CHF", "CLP", "CNY", "COP", "CRC", "CUP",
+     "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ERN", "ETB", "EUR", "FJD", "FKP", "GBP", "GEL", "GHS", "GIP",
+     "GMD", "GNF", "GTQ", "GYD", "HKD", "HNL", "HTG", "HUF", "IDR", "ILS", "INR", "IQD", "IRR", "ISK", "JMD", "JOD",
+     "JPY", "KES", "KGS", "KHR", "KMF", "KPW", "KRW", "KWD", "KYD", "KZT", "LAK", "LBP", "LKR", "LRD", "LSL", "LYD",
+     "MAD", "MDL", "MGA", "MKD", "MMK", "MNT", "MOP", "MRU", "MUR", "MVR", "MWK", "MXN", "MYR", "MZN", "NAD", "NGN",
+     "NIO", "NOK", "NPR", "NZD", "OMR", "PAB", "PEN", "PGK", "PHP", "PKR", "PLN", "PYG", "QAR", "RON", "RSD", "RUB",
+     "RWF", "SAR", "SBD", "SCR", "SDG", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD", "SSP", "STN", "SVC", "SYP", "SZL",
+     "THB", "TJS", "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VED", "VES",
+     "VND", "VUV", "WST", "XAF", "XCD", "XCG", "XCO", "XDI", "XOF", "XPF", "YER", "ZAR", "ZMW", "ZWG"});
+static_assert(std::ranges::is_sorted(kCurrencies));
+
+template <class Enum>
+std::optional<Enum> read_enum(std::string_view text) {
+  Enum value{};
+  if (!boost::describe::enum_from_string(std::string{text}.c_str(), value)) return std::nullopt;
+  return value;
+}
+
 }  // namespace
+
+bool is_known(Currency currency) { return std::ranges::binary_search(kCurrencies, currency.text()); }
+
+Result<Currency> currency_of(std::string_view text) {
+  const auto upper = [](char letter) { return letter >= 'A' && letter <= 'Z'; };
+  if (text.size() != 3 || !std::ranges::all_of(text, upper)) return fail(Code::malformed, "not a currency's code");
+  return Currency{{text[0], text[1], text[2], '\0'}};
+}
 
 std::string key_text(std::uint64_t high, std::uint64_t low) {
   std::string text(2 * kHalfDigits, '0');
@@ -45,5 +79,19 @@ std::int64_t available(const Balance& balance, Side normal) {
 }
 
 std::string_view to_string(TransferStatus status) { return boost::describe::enum_to_string(status, ""); }
+std::string_view to_string(Side side) { return boost::describe::enum_to_string(side, ""); }
+std::string_view to_string(Kind kind) { return boost::describe::enum_to_string(kind, ""); }
+std::string_view to_string(State state) { return boost::describe::enum_to_string(state, ""); }
+std::optional<Side> side_of(std::string_view text) { return read_enum<Side>(text); }
+std::optional<State> state_of(std::string_view text) { return read_enum<State>(text); }
+std::string_view to_string(AccountStatus status) { return boost::describe::enum_to_string(status, ""); }
+
+std::optional<TransferStatus> malformed(const Transfer& transfer) {
+  if (transfer.reference.size() > kReferenceBytesMax) return TransferStatus::reference_too_long;
+  if (!is_utf8(transfer.reference) || transfer.reference.find('\0') != std::string::npos)
+    return TransferStatus::reference_not_text;
+  if (!is_known(transfer.amount.currency)) return TransferStatus::unknown_currency;
+  return std::nullopt;
+}
 
 }  // namespace ribalta::ledger

@@ -5,6 +5,8 @@
 #include <compare>
 #include <cstdint>
 #include <functional>
+#include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -45,10 +47,16 @@ inline constexpr std::int64_t kAmountMax = 1'000'000'000'000'000;
 /// Transfers that stand or fall together.
 inline constexpr std::size_t kLinkedMax = 64;
 inline constexpr std::size_t kReferenceBytesMax = 64;
+/// What is pending at one time, in all: the writer holds these in memory (about 400 bytes each).
+inline constexpr std::size_t kPendingMax = 250'000;
+/// As an expiry: it never comes.
+inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
 /// The side on which an account grows: assets and costs on debit, liabilities, capital and income on credit.
 enum class Side : std::uint8_t { debit, credit };
 BOOST_DESCRIBE_ENUM(Side, debit, credit)
+std::string_view to_string(Side side);
+std::optional<Side> side_of(std::string_view text);
 
 struct AccountTerms {
   AccountId id;
@@ -80,6 +88,7 @@ enum class Kind : std::uint8_t {
 };
 
 BOOST_DESCRIBE_ENUM(Kind, direct, pending, post_pending, void_pending, reversal)
+std::string_view to_string(Kind kind);
 
 /// As it was asked. `debit` and `credit` are of direct and pending alone; the others take them from `of`.
 struct Transfer {
@@ -90,18 +99,20 @@ struct Transfer {
   Money amount;                 ///< void_pending: zero
   TransferId of;                ///< post_pending, void_pending, reversal
   std::int64_t expires_ms = 0;  ///< pending: Unix time; 0: never
-  std::string reference;        ///< the caller's own, at most kReferenceBytesMax; the ledger never looks into it
+  std::string reference;        ///< the caller's own text, at most kReferenceBytesMax; the ledger never looks into it
   bool operator==(const Transfer&) const = default;
 };
 
 /// Each reason is a value of its own, in the order in which it is checked. `created` and `exists` are success.
 enum class TransferStatus : std::uint8_t {
   created,
-  exists,                       ///< a retry of what was created
+  exists,              ///< a retry of what was created
+  reference_too_long,  ///< this and the next two are no request at all: nothing is kept, the id stays free
+  reference_not_text,  ///< not UTF-8, or a NUL in it
+  unknown_currency,
   exists_with_different_terms,  ///< the id is taken by another body
   linked_transfer_failed,       ///< this one was good; another that it is linked to was not
-  reference_too_long,
-  fields_of_another_kind,  ///< accounts, `of` or an expiry where the kind has none, or none where it has one
+  fields_of_another_kind,       ///< accounts, `of` or an expiry where the kind has none, or none where it has one
   amount_must_be_positive,
   amount_over_limit,
   original_not_found,
@@ -117,22 +128,35 @@ enum class TransferStatus : std::uint8_t {
   amount_over_original,  ///< more than is pending, or than is left to reverse
   insufficient_funds,
   balance_over_limit,
+  too_many_pending,
 };
-BOOST_DESCRIBE_ENUM(TransferStatus, created, exists, exists_with_different_terms, linked_transfer_failed,
-                    reference_too_long, fields_of_another_kind, amount_must_be_positive, amount_over_limit,
-                    original_not_found, original_of_another_kind, pending_already_posted, pending_already_voided,
-                    pending_expired, accounts_must_differ, account_not_found, account_closed, currency_mismatch,
-                    expiry_in_the_past, amount_over_original, insufficient_funds, balance_over_limit)
+BOOST_DESCRIBE_ENUM(TransferStatus, created, exists, reference_too_long, reference_not_text, unknown_currency,
+                    exists_with_different_terms, linked_transfer_failed, fields_of_another_kind,
+                    amount_must_be_positive, amount_over_limit, original_not_found, original_of_another_kind,
+                    pending_already_posted, pending_already_voided, pending_expired, accounts_must_differ,
+                    account_not_found, account_closed, currency_mismatch, expiry_in_the_past, amount_over_original,
+                    insufficient_funds, balance_over_limit, too_many_pending)
 std::string_view to_string(TransferStatus status);
+/// Why this is no request at all, whatever the ledger holds; nothing: it may be asked.
+std::optional<TransferStatus> malformed(const Transfer& transfer);
 /// What was created, now or before.
 constexpr bool is_success(TransferStatus status) {
   return status == TransferStatus::created || status == TransferStatus::exists;
 }
 
-enum class AccountStatus : std::uint8_t { created, exists, exists_with_different_terms };
+enum class AccountStatus : std::uint8_t { created, exists, exists_with_different_terms, unknown_currency };
+BOOST_DESCRIBE_ENUM(AccountStatus, created, exists, exists_with_different_terms, unknown_currency)
+std::string_view to_string(AccountStatus status);
+/// One of ISO 4217's that people pay with, `XCO` (coins) or `XDI` (diamonds).
+bool is_known(Currency currency);
+/// @error malformed: not three capital letters.
+Result<Currency> currency_of(std::string_view text);
 
 /// Where a transfer's amount is now.
 enum class State : std::uint8_t { refused, moved, pending, posted, voided, expired };
+BOOST_DESCRIBE_ENUM(State, refused, moved, pending, posted, voided, expired)
+std::string_view to_string(State state);
+std::optional<State> state_of(std::string_view text);
 
 }  // namespace ribalta::ledger
 

@@ -1,0 +1,265 @@
+// The ledger with its disk and its thread, on both engines: what is answered is on disk, once, and nothing else is.
+#include "control-plane/ledger/writer.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <future>
+#include <random>
+#include <thread>
+
+#include "control-plane/ledger/fence.h"
+#include "control-plane/ledger/ledger_testing.h"
+#include "control-plane/ledger/statement.h"
+#include "control-plane/ledger/verify.h"
+
+using namespace ribalta;
+using namespace ribalta::ledger;
+using namespace ribalta::ledger::testing;
+
+TEST_CASE("writer: what was answered is on disk; the next writer goes on from there, and retries are known to it") {
+  on_each_engine([](const std::string& address) {
+    const Transfer top_up = direct(1, kBank, kAnna, 1'000);
+    const Transfer refused = direct(2, kAnna, kBruno, 5'000);
+    const Transfer hold = pending(3, kAnna, kBruno, 400);
+    {
+      Bench bench{address};
+      bench.open_accounts();
+      CHECK(bench.ask(top_up) == TransferStatus::created);
+      CHECK(bench.ask(refused) == TransferStatus::insufficient_funds);
+      CHECK(bench.ask(hold) == TransferStatus::created);
+      bench.check_whole(6);
+    }
+    Bench bench{address};
+    CHECK(bench.ask(top_up) == TransferStatus::exists);
+    CHECK(bench.ask(refused) == TransferStatus::insufficient_funds);
+    Transfer other = top_up;
+    other.amount.minor = 1;
+    CHECK(bench.ask(other) == TransferStatus::exists_with_different_terms);
+    CHECK(bench.ask(after(4, Kind::post_pending, hold, 150)) == TransferStatus::created);
+    CHECK(bench.ask(after(5, Kind::post_pending, hold, 150)) == TransferStatus::pending_already_posted);
+    CHECK(bench.ask(after(6, Kind::reversal, top_up, 700)) == TransferStatus::created);
+    CHECK(bench.ask(after(7, Kind::reversal, top_up, 301)) == TransferStatus::amount_over_original);
+    CHECK(bench.posted_of(kAnna) == 150);
+    CHECK(bench.posted_of(kBruno) == 150);
+    bench.check_whole(10);
+  });
+}
+
+TEST_CASE("writer: a group, one of whose transfers fails, leaves refusals and nothing else") {
+  on_each_engine([](const std::string& address) {
+    Bench bench{address};
+    bench.open_accounts();
+    REQUIRE(bench.ask(direct(1, kBank, kAnna, 100)) == TransferStatus::created);
+    const Linked group{direct(2, kAnna, kBruno, 60), direct(3, kAnna, kBruno, 60)};
+    const auto failed = bench.ask_linked(group);
+    CHECK(failed == std::vector{TransferStatus::linked_transfer_failed, TransferStatus::insufficient_funds});
+    CHECK(bench.ask_linked(group) == failed);
+    CHECK(bench.ask_linked({direct(4, kAnna, kBruno, 60), direct(5, kBruno, kBank, 30)}) ==
+          std::vector{TransferStatus::created, TransferStatus::created});
+    bench.check_whole(8);
+  });
+}
+
+TEST_CASE("writer: accounts are opened once, closed for good, and only in a currency that there is") {
+  on_each_engine([](const std::string& address) {
+    Bench bench{address};
+    bench.open_accounts();
+    const AccountTerms terms{kAnna, kEuro, Side::credit, false};
+    CHECK(bench.open(terms) == AccountStatus::exists);
+    CHECK(bench.open({kAnna, kEuro, Side::debit, false}) == AccountStatus::exists_with_different_terms);
+    CHECK(bench.open({{0, 9}, Currency{{'X', 'X', 'X', '\0'}}, Side::debit, false}) == AccountStatus::unknown_currency);
+    CHECK(bench.close(kAnna));
+    CHECK(bench.close(kAnna));
+    CHECK_FALSE(bench.close({0, 99}));
+    CHECK(bench.ask(direct(1, kBank, kAnna, 1)) == TransferStatus::account_closed);
+    bench.check_whole(5);
+  });
+}
+
+TEST_CASE("writer: what is pending expires by itself, without anybody asking") {
+  on_each_engine([](const std::string& address) {
+    std::atomic<std::int64_t> now{kNow};
+    Bench bench{address, [&now] { return now.load(); }};
+    bench.open_accounts();
+    REQUIRE(bench.ask(direct(1, kBank, kAnna, 100)) == TransferStatus::created);
+    REQUIRE(bench.ask(pending(2, kAnna, kBruno, 80, kNow + 30)) == TransferStatus::created);
+    CHECK(bench.ask(direct(3, kAnna, kBruno, 80)) == TransferStatus::insufficient_funds);
+    now = kNow + 30;
+    CHECK(bench.lines_reach(7));
+    CHECK(bench.ask(direct(4, kAnna, kBruno, 80)) == TransferStatus::created);
+    CHECK(bench.ask(after(5, Kind::post_pending, pending(2, kAnna, kBruno, 80), 80)) ==
+          TransferStatus::pending_expired);
+    bench.check_whole(9);
+  });
+}
+
+TEST_CASE("writer: a clock that goes back does not take the journal with it") {
+  on_each_engine([](const std::string& address) {
+    std::atomic<std::int64_t> now{kNow};
+    const auto clock = [&now] { return now.load(); };
+    {
+      Bench bench{address, clock};
+      bench.open_accounts();
+      REQUIRE(bench.ask(direct(1, kBank, kAnna, 100)) == TransferStatus::created);
+      now = kNow - 1'000'000;
+      CHECK(bench.ask(direct(2, kBank, kAnna, 100)) == TransferStatus::created);
+    }
+    Bench bench{address, clock};
+    CHECK(bench.ask(direct(3, kBank, kAnna, 100)) == TransferStatus::created);
+    bench.check_whole(6);
+  });
+}
+
+TEST_CASE("writer: what is no request is refused at the door, and its id stays free") {
+  on_each_engine([](const std::string& address) {
+    Bench bench{address};
+    bench.open_accounts();
+    Transfer asked = direct(1, kBank, kAnna, 100);
+    asked.reference = "\xff";
+    CHECK(bench.ask(asked) == TransferStatus::reference_not_text);
+    asked.reference = "fattura n. 7 {\"à\",\\}";
+    CHECK(bench.ask(asked) == TransferStatus::created);
+    CHECK(bench.writer->ask(Linked{}).outcome == Outcome::not_a_group);
+    CHECK(bench.writer->ask(Linked(kLinkedMax + 1, asked)).outcome == Outcome::not_a_group);
+    bench.check_whole(4);
+  });
+}
+
+TEST_CASE("writer: many at once get each their own answer; a full queue refuses, and takes nothing of that") {
+  on_each_engine([](const std::string& address) {
+    constexpr std::uint64_t kAsked = 3'000;
+    Bench bench{address, {}, 1'000};
+    bench.open_accounts();
+    std::atomic<std::uint64_t> created{0};
+    std::atomic<std::uint64_t> full{0};
+    std::atomic<std::uint64_t> answered{0};
+    std::promise<void> all;
+    for (std::uint64_t i = 1; i <= kAsked; ++i) {
+      bench.writer->ask(Linked{direct(i, kBank, kAnna, 1)}, [&](const Reply& reply) {
+        if (reply.outcome == Outcome::queue_full) ++full;
+        if (reply.outcome == Outcome::answered) ++created;
+        if (++answered == kAsked) all.set_value();
+      });
+    }
+    all.get_future().wait();
+    CHECK(created + full == kAsked);
+    CHECK(created >= 1'000);
+    CHECK(bench.posted_of(kAnna) == static_cast<std::int64_t>(created));
+    CHECK(bench.writer->counts().commits < static_cast<std::int64_t>(created));  // they shared commits
+    bench.check_whole(static_cast<std::int64_t>(created) + 3);
+  });
+}
+
+TEST_CASE("writer: a second one is refused while the first lives; who takes over ends the first, and nothing is lost") {
+  on_each_engine([](const std::string& address) {
+    Bench first{address};
+    first.open_accounts();
+    REQUIRE(first.ask(direct(1, kBank, kAnna, 100)) == TransferStatus::created);
+    const auto refused = Writer::start({.address = address});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Code::conflict);
+    // A writer that slept through its own replacement: its epoch is an old one.
+    Result<Store> other = Store::open(address, false);
+    REQUIRE(other);
+    REQUIRE(other->take_epoch(kNow));
+    CHECK(first.writer->ask(Linked{direct(2, kBank, kAnna, 100)}).outcome == Outcome::taken_over);
+    CHECK(first.writer->ask(Linked{direct(3, kBank, kAnna, 100)}).outcome == Outcome::taken_over);
+    CHECK(first.writer->taken_over());
+    first.writer.reset();
+    Bench second{address};
+    CHECK(second.ask(direct(1, kBank, kAnna, 100)) == TransferStatus::exists);
+    CHECK(second.ask(direct(2, kBank, kAnna, 100)) == TransferStatus::created);
+    CHECK(second.posted_of(kAnna) == 200);
+    second.check_whole(5);
+  });
+}
+
+TEST_CASE("writer: one that waits takes over as soon as the other is gone") {
+  on_each_engine([](const std::string& address) {
+    auto first = std::make_unique<Bench>(address);
+    first->open_accounts();
+    auto waiting = std::async(std::launch::async,
+                              [&address] { return Writer::start({.address = address, .wait_for_fence = true}); });
+    CHECK(first->ask(direct(1, kBank, kAnna, 100)) == TransferStatus::created);
+    first.reset();
+    auto second = waiting.get();
+    REQUIRE(second);
+    const Reply reply = (*second)->ask(Linked{direct(1, kBank, kAnna, 100)});
+    CHECK(std::get<0>(reply.answers) == std::vector{TransferStatus::exists});
+  });
+}
+
+TEST_CASE("writer: an id that is asked for again and again has one effect") {
+  on_each_engine([](const std::string& address) {
+    Bench bench{address};
+    bench.open_accounts();
+    const Transfer gift = direct(1, kBank, kAnna, 5);
+    const std::size_t replays = operations("RIBALTA_LEDGER_REPLAYS", 5'000);
+    std::atomic<std::size_t> created{0};
+    std::atomic<std::size_t> exists{0};
+    std::vector<std::thread> clients;
+    for (int client = 0; client < 2; ++client) {
+      clients.emplace_back([&] {
+        for (std::size_t i = 0; i < replays / 2;) {  // in bunches, as far as the queue takes them
+          const std::size_t bunch = std::min<std::size_t>(1'000, replays / 2 - i);
+          std::promise<void> done;
+          std::atomic<std::size_t> left{bunch};
+          for (std::size_t k = 0; k < bunch; ++k) {
+            bench.writer->ask(Linked{gift}, [&](const Reply& reply) {
+              const TransferStatus status = std::get<0>(reply.answers).front();
+              if (status == TransferStatus::created) ++created;
+              if (status == TransferStatus::exists) ++exists;
+              if (--left == 0) done.set_value();
+            });
+          }
+          done.get_future().wait();
+          i += bunch;
+        }
+      });
+    }
+    for (std::thread& client : clients) client.join();
+    CHECK(created == 1);
+    CHECK(exists == replays / 2 * 2 - 1);
+    CHECK(bench.posted_of(kAnna) == 5);
+    bench.check_whole(4);
+  });
+}
+
+TEST_CASE("statement: an account's lines, latest first, through pages; balances as of any instant") {
+  on_each_engine([](const std::string& address) {
+    constexpr std::int64_t kGifts = 5 * static_cast<std::int64_t>(kPageLines) + 3;
+    std::atomic<std::int64_t> now{kNow};
+    Bench bench{address, [&now] { return now.load(); }};
+    bench.open_accounts();
+    for (std::int64_t i = 1; i <= kGifts; ++i) {
+      now = kNow + 10 * i;
+      REQUIRE(bench.ask(direct(static_cast<std::uint64_t>(i), kBank, i % 3 == 0 ? kBruno : kAnna, i)) ==
+              TransferStatus::created);
+    }
+    Result<Store> store = Store::open(address, false);
+    REQUIRE(store);
+    std::int64_t annas = 0;
+    for (std::int64_t i = 1; i <= kGifts; ++i) {
+      annas += i % 3 == 0 ? 0 : i;
+      if (i % 7 != 0 && i != kGifts) continue;
+      CHECK(balance_at(*store, kAnna, kNow + 10 * i).value().credits == annas);
+      CHECK(balance_at(*store, kAnna, kNow + 10 * i + 9).value().credits == annas);
+    }
+    CHECK(balance_at(*store, kAnna, kNow) == Balance{});
+    CHECK(balance_at(*store, kAnna, 0) == Balance{});
+    CHECK(balance_at(*store, {0, 77}, kNow).error().code == Code::not_found);
+    const auto all = statement(*store, kBank, kNever, 1'000);
+    REQUIRE(all);
+    REQUIRE(all->size() == static_cast<std::size_t>(kGifts));
+    for (std::size_t i = 0; i < all->size(); ++i) {
+      CHECK((*all)[i].row.minor == kGifts - static_cast<std::int64_t>(i));
+      CHECK((*all)[i].side == Side::debit);
+    }
+    CHECK(statement(*store, kBank, all->at(50).row.sequence, 10).value().front().row.minor == kGifts - 50);
+    CHECK(statement(*store, kBank, kNever, 7)->size() == 7);
+    bench.check_whole(kGifts + 3);
+  });
+}
