@@ -1,6 +1,10 @@
 #include "control-plane/ledger/store.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <utility>
@@ -148,6 +152,11 @@ Result<Store> Store::open(const std::string& address, bool make) {
     file = address.substr(kSqlite.size());
     std::error_code ignored;
     if (!make && !std::filesystem::exists(file, ignored)) return fail(Code::not_found, "there is no ledger at", file);
+    // Nobody else's business: SQLite gives its other files the rights of this one. One that is there is not touched: to
+    // close a descriptor of it would drop the locks that SQLite has in this process.
+    const int made = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (made < 0 && errno != EEXIST) return fail_errno("open the ledger", file);
+    if (made >= 0) ::close(made);
   } else {
     options.address += " options='-c search_path=ledger'";
   }

@@ -64,7 +64,8 @@ Folder::~Folder() {
 
 bool PostgresCluster::installed() { return !programs().empty(); }
 
-PostgresCluster::PostgresCluster(Commits commits) : commits_(commits) {
+PostgresCluster::PostgresCluster(Commits commits, std::vector<std::string> environment)
+    : commits_(commits), environment_(std::move(environment)) {
   if (!make_folder()) return;
   if (!run({program("initdb"), "-U", "ribalta", "-A", "trust", "-E", "UTF8", "--no-locale", "-N", "-D", data()}))
     return;
@@ -87,7 +88,7 @@ std::unique_ptr<PostgresCluster> PostgresCluster::standby_of(PostgresCluster& pr
   return standby;
 }
 
-PostgresCluster::~PostgresCluster() { stop(); }
+PostgresCluster::~PostgresCluster() { kill(); }
 
 std::string PostgresCluster::address(const std::string& database) const {
   return "postgresql:host=" + folder_.path().string() + " user=ribalta dbname=" + database;
@@ -112,7 +113,8 @@ void PostgresCluster::stop() {
 bool PostgresCluster::start() {
   server_ = spawn({program("postgres"), "-D", data(), "-c", "listen_addresses=", "-c",
                    "unix_socket_directories=" + folder_.path().string(), "-c",
-                   commits_ == Commits::quick ? "fsync=off" : "fsync=on"});
+                   commits_ == Commits::quick ? "fsync=off" : "fsync=on"},
+                  environment_);
   running_ = server_ > 0 && poll([this] {
                return sql::Database::open({.address = address("postgres"), .connections = 1}).has_value();
              });
@@ -138,7 +140,11 @@ bool PostgresCluster::run(std::vector<std::string> command) const {
   return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-pid_t PostgresCluster::spawn(std::vector<std::string> command) const {
+pid_t PostgresCluster::spawn(std::vector<std::string> command, const std::vector<std::string>& environment) const {
+  if (!environment.empty()) {
+    command.insert(command.begin(), environment.begin(), environment.end());
+    command.insert(command.begin(), "env");
+  }
   if (geteuid() == 0) {
     const std::vector<std::string> as_user{"setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"};
     command.insert(command.begin(), as_user.begin(), as_user.end());

@@ -31,7 +31,8 @@ class PostgresCluster {
   /// What a commit that was answered is worth: nothing after a power cut (quick), or as in earnest.
   enum class Commits { quick, durable };
   /// Made and started; `running` says whether that went well.
-  explicit PostgresCluster(Commits commits);
+  /// @param environment  `NAME=value` for the server and all that it starts.
+  explicit PostgresCluster(Commits commits, std::vector<std::string> environment = {});
   /// A hot standby that has what `primary` has, and waits for it: once this is there, `primary` answers a commit when
   /// both have it.
   static std::unique_ptr<PostgresCluster> standby_of(PostgresCluster& primary);
@@ -55,11 +56,12 @@ class PostgresCluster {
   PostgresCluster() = default;
   bool make_folder();
   bool run(std::vector<std::string> command) const;
-  [[nodiscard]] pid_t spawn(std::vector<std::string> command) const;
+  [[nodiscard]] pid_t spawn(std::vector<std::string> command, const std::vector<std::string>& environment = {}) const;
   [[nodiscard]] std::string data() const { return (folder_.path() / "data").string(); }
 
   Folder folder_;
   Commits commits_ = Commits::quick;
+  std::vector<std::string> environment_;
   pid_t server_ = -1;
   bool running_ = false;
 };

@@ -37,6 +37,7 @@ static size_t below_size;
 static ssize_t (*real_write)(int, const void*, size_t);
 static ssize_t (*real_pwrite)(int, const void*, size_t, off_t);
 static ssize_t (*real_writev)(int, const struct iovec*, int);
+static ssize_t (*real_pwritev)(int, const struct iovec*, int, off_t);
 static int (*real_fsync)(int);
 static int (*real_fdatasync)(int);
 static int (*real_rename)(const char*, const char*);
@@ -46,6 +47,7 @@ __attribute__((constructor)) static void begin(void) {
   real_write = dlsym(RTLD_NEXT, "write");
   real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
   real_writev = dlsym(RTLD_NEXT, "writev");
+  real_pwritev = dlsym(RTLD_NEXT, "pwritev64");
   real_fsync = dlsym(RTLD_NEXT, "fsync");
   real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
   real_rename = dlsym(RTLD_NEXT, "rename");
@@ -146,6 +148,17 @@ ssize_t writev(int fd, const struct iovec* pieces, int count) {
   if (room(fd, -1, size) < size) return no_space();
   return real_writev(fd, pieces, count);
 }
+
+ssize_t pwritev64(int fd, const struct iovec* pieces, int count, off_t offset) {
+  if (!active() || !is_ours(fd)) return real_pwritev(fd, pieces, count, offset);
+  size_t size = 0;
+  for (int i = 0; i < count; ++i) size += pieces[i].iov_len;
+  if (size == 0) return real_pwritev(fd, pieces, count, offset);
+  if (breaks()) return -1;
+  if (room(fd, offset, size) < size) return no_space();
+  return real_pwritev(fd, pieces, count, offset);
+}
+ssize_t pwritev(int fd, const struct iovec* pieces, int count, off_t offset) { return pwritev64(fd, pieces, count, offset); }
 
 int posix_fallocate64(int fd, off_t offset, off_t size) {
   if (!active() || !is_ours(fd) || room(fd, offset, (size_t)size) == (size_t)size) return real_fallocate(fd, offset, size);
