@@ -44,4 +44,7 @@ int check_media(const CheckFlags& flags);
 /// Asks each daemon's program what it thinks of the instance's configuration. `programs`: the folder that they are in.
 int config_check(const std::filesystem::path& data, const std::filesystem::path& programs);
 
+/// Becomes `ribalta-ledger`, the program beside this one, with these words. @return only where that can't be.
+int ledger(const std::string& data, const std::filesystem::path& programs, std::vector<std::string> words);
+
 }  // namespace ribalta::client

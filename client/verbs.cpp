@@ -51,6 +51,23 @@ void describe_node(CLI::App& app, Verbs& verbs) {
   for (CLI::App* verb : {add, remove}) verb->add_option("NAME", verbs.node_name)->required();
 }
 
+/// Its flags are known to ribalta-ledger, which gets all that stands behind the verb.
+void describe_ledger(CLI::App& app, Verbs& verbs, const std::filesystem::path& programs) {
+  CLI::App* ledger_verb = app.add_subcommand("ledger");
+  ledger_verb->require_subcommand(1);
+  for (const char* name : {"verify", "statement", "export"}) {
+    CLI::App* verb = ledger_verb->add_subcommand(name);
+    verb->allow_extras();
+    verb->callback([&verbs, programs, verb] {
+      verbs.chosen = [&verbs, programs, verb] {
+        std::vector<std::string> words = verb->remaining();
+        words.insert(words.begin(), verb->get_name());
+        return ledger(verbs.data, programs, std::move(words));
+      };
+    });
+  }
+}
+
 }  // namespace
 
 void describe(CLI::App& app, Verbs& verbs, const std::filesystem::path& programs) {
@@ -62,6 +79,7 @@ void describe(CLI::App& app, Verbs& verbs, const std::filesystem::path& programs
   describe_upload(app, verbs);
   describe_user(app, verbs);
   describe_node(app, verbs);
+  describe_ledger(app, verbs, programs);
 
   CLI::App* key = app.add_subcommand("stream-key");
   key->add_option("NAME", verbs.key_user);

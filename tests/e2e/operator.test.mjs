@@ -55,7 +55,7 @@ test('every script, program and verb says its usage', async () => {
     assert.equal(code, 0, name);
     assert.match(stdout, new RegExp(`^usage: scripts/${name}\\b`));
   }
-  for (const verb of ['', 'upload', 'user', 'user add', 'user password', 'stream-key', 'status', 'config', 'config check']) {
+  for (const verb of ['', 'upload', 'user', 'user add', 'user password', 'stream-key', 'status', 'ledger', 'ledger verify', 'ledger statement', 'ledger export', 'config', 'config check']) {
     const words = verb.split(' ').filter(Boolean);
     const { code, stdout } = await run(script('ribalta'), [...words, '--help']);
     assert.equal(code, 0, verb);

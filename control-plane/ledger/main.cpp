@@ -1,0 +1,157 @@
+// `ribalta ledger`: what whoever does the accounts asks of the ledger. It only reads. The verbs' help is in
+// client/usage.txt, where `ribalta` shows it.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "control-plane/ledger/report.h"
+
+namespace ribalta::ledger {
+namespace {
+
+constexpr std::size_t kRowsAtOnce = 4'096;
+
+struct Asked {
+  std::string data;
+  std::string database;
+  std::string account;
+  std::string until;
+  std::string noted;
+  std::int64_t limit = 50;
+  std::int64_t after = 0;
+  bool csv = false;
+  bool json = false;
+};
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "%s\n", error.message.c_str());
+  return 1;
+}
+
+bool put(const std::string& text) { return std::fwrite(text.data(), 1, text.size(), stdout) == text.size(); }
+int written(bool good) {
+  if (good && std::fflush(stdout) == 0) return 0;
+  return complain(fail_errno("write to standard output").error());
+}
+
+Result<Store> open(const Asked& asked) {
+  const std::string file = asked.data + "/ledger/ledger.sqlite";
+  if (asked.database.empty() && access(file.c_str(), F_OK) != 0)
+    return fail(Code::not_found,
+                "There is no ledger in this data folder yet: it is made when money first moves. Looked for " + file +
+                    "; --data or --database names another.");
+  return Store::open(asked.database.empty() ? "sqlite:" + file : asked.database, false);
+}
+
+Result<std::optional<Noted>> noted_of(const std::string& text) {
+  if (text.empty()) return std::optional<Noted>{};
+  Noted noted;
+  const char* const end = text.data() + text.size();
+  const auto [colon, error] = std::from_chars(text.data(), end, noted.sequence);
+  if (error != std::errc{} || colon == end || *colon != ':' || noted.sequence < 1 || end - colon - 1 != 64)
+    return fail(Code::malformed, "--noted is LINE:HASH, as an earlier check has said it");
+  noted.hash.assign(colon + 1, end);
+  return noted;
+}
+
+int run_verify(const Asked& asked) {
+  const Result<std::optional<Noted>> noted = noted_of(asked.noted);
+  if (!noted) return complain(noted.error()) + 1;
+  Result<Store> store = open(asked);
+  if (!store) return complain(store.error());
+  const bool terminal = isatty(STDERR_FILENO) == 1;
+  const auto progress = [terminal](std::int64_t done, std::int64_t all) {
+    if (terminal && all > 0)
+      std::fprintf(stderr, "\r  checked %lld of %lld lines\x1b[K", static_cast<long long>(done),
+                   static_cast<long long>(std::max(done, all)));
+  };
+  const Result<Verified> verified = verify(*store, *noted, progress);
+  if (terminal) std::fputs("\r\x1b[K", stderr);
+  if (!verified) {
+    std::fputs("The ledger is NOT in order. ", stderr);
+    return complain(verified.error());
+  }
+  return written(put(asked.json ? verified_json(*verified) + "\n" : verified_text(*verified)));
+}
+
+int run_statement(const Asked& asked) {
+  const Result<AccountId> id = key_of<AccountKind>(asked.account);
+  if (!id) return complain(id.error()) + 1;
+  Result<Store> store = open(asked);
+  if (!store) return complain(store.error());
+  std::int64_t last = kNever;
+  if (!asked.until.empty()) {
+    const Result<std::int64_t> time = time_of(asked.until);
+    if (!time) return complain(time.error()) + 1;
+    const Result<std::int64_t> sequence = sequence_at(*store, *time);
+    if (!sequence) return complain(sequence.error());
+    last = *sequence;
+  }
+  const Result<std::vector<AccountRow>> rows = store->accounts({&*id, 1});
+  if (!rows) return complain(rows.error());
+  if (rows->empty()) return complain({Code::not_found, "There is no account " + asked.account + " in this ledger."});
+  const Result<std::vector<StatementLine>> lines = statement(*store, *id, last, static_cast<std::size_t>(asked.limit));
+  if (!lines) return complain(lines.error());
+  Account account = rows->front().account;
+  if (last != kNever) account.balance = lines->empty() ? Balance{} : lines->front().after;
+  return written(put(asked.csv    ? statement_csv(account, *lines)
+                     : asked.json ? statement_json(account, *lines)
+                                  : statement_text(account, *lines)));
+}
+
+int run_export(const Asked& asked) {
+  Result<Store> store = open(asked);
+  if (!store) return complain(store.error());
+  if (asked.csv && !put(std::string{csv_header()} + "\r\n")) return written(false);
+  for (std::int64_t next = asked.after + 1;;) {
+    const Result<std::vector<Row>> rows = store->rows(next, kRowsAtOnce);
+    if (!rows) return complain(rows.error());
+    if (rows->empty()) return written(true);
+    for (const Row& row : *rows) {
+      const Result<std::string> line = asked.csv ? csv_row(row) : json_row(row);
+      if (!line) return complain(line.error());
+      if (!put(*line + (asked.csv ? "\r\n" : "\n"))) return written(false);
+    }
+    next = rows->back().sequence + 1;
+  }
+}
+
+}  // namespace
+}  // namespace ribalta::ledger
+
+int main(int argc, char** argv) {
+  using namespace ribalta::ledger;
+  Asked asked;
+  int (*chosen)(const Asked&) = nullptr;
+  CLI::App app{"What the ledger says: `ribalta ledger --help` tells more.", "ribalta-ledger"};
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--data", asked.data, "the instance's data folder")->envname("RIBALTA_DATA");
+  app.add_option("--database", asked.database, "sqlite:FILE or postgresql:CONNECTION");
+  CLI::App* const verifying = app.add_subcommand("verify", "checks all of it");
+  verifying->add_option("--noted", asked.noted, "LINE:HASH");
+  verifying->add_flag("--json", asked.json);
+  verifying->callback([&chosen] { chosen = run_verify; });
+  CLI::App* const stating = app.add_subcommand("statement", "an account's lines");
+  stating->add_option("ACCOUNT", asked.account)->required();
+  stating->add_option("--until", asked.until);
+  stating->add_option("--limit", asked.limit)->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
+  stating->callback([&chosen] { chosen = run_statement; });
+  CLI::App* const exporting = app.add_subcommand("export", "every line");
+  exporting->add_option("--after", asked.after)->check(CLI::NonNegativeNumber);
+  exporting->callback([&chosen] { chosen = run_export; });
+  for (CLI::App* verb : {stating, exporting}) {
+    CLI::Option* const csv = verb->add_flag("--csv", asked.csv);
+    verb->add_flag("--json", asked.json)->excludes(csv);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return chosen(asked);
+}

@@ -1,0 +1,233 @@
+#include "control-plane/ledger/report.h"
+
+#include <array>
+#include <boost/describe/class.hpp>
+#include <cstdio>
+#include <ctime>
+#include <map>
+
+#include "core/json.h"
+
+namespace ribalta::ledger {
+namespace {
+
+constexpr std::int64_t kDayMs = 86'400'000;
+
+template <class K>
+std::string text_or_empty(const Key<K>& key) {
+  return key == Key<K>{} ? std::string{} : to_text(key);
+}
+
+/// What a line says, in columns.
+struct Told {
+  std::string what;
+  std::string status;
+  std::string currency;
+  std::string reference;
+  std::string account;  ///< that it opens or closes
+};
+Told told(const Entry& entry) {
+  if (const auto* const opened = std::get_if<AccountOpened>(&entry.what))
+    return {"account_opened", "", std::string{opened->terms.currency.text()}, "", to_text(opened->terms.id)};
+  if (const auto* const closed = std::get_if<AccountClosed>(&entry.what))
+    return {"account_closed", "", "", "", to_text(closed->id)};
+  if (std::holds_alternative<Expired>(entry.what)) return {"expired", "", "", "", ""};
+  const auto& answered = std::get<Answered>(entry.what);
+  return {std::string{to_string(answered.transfer.kind)}, std::string{to_string(answered.status)},
+          std::string{answered.transfer.amount.currency.text()}, answered.transfer.reference, ""};
+}
+
+std::string joined(const std::vector<std::string>& cells) {
+  std::string line;
+  for (const std::string& cell : cells) {
+    if (&cell != &cells.front()) line += ',';
+    line += csv_cell(cell);
+  }
+  return line;
+}
+
+/// One line of an account as it is shown: amounts on the account's normal side.
+struct StatementRow {
+  std::int64_t line = 0;
+  std::string time;
+  std::string what;
+  std::string transfer;
+  std::string other;
+  std::int64_t change_minor = 0;  ///< of what is posted
+  std::int64_t posted_minor = 0;
+  std::int64_t available_minor = 0;
+  std::string reference;
+};
+BOOST_DESCRIBE_STRUCT(StatementRow, (),
+                      (line, time, what, transfer, other, change_minor, posted_minor, available_minor, reference))
+
+StatementRow shown(const Account& account, const StatementLine& line) {
+  const Told said = told(line.entry);
+  const Side normal = account.terms.normal;
+  // What is kept aside or freed changes nothing that is posted.
+  const auto* const answered = std::get_if<Answered>(&line.entry.what);
+  const bool moves = answered != nullptr && answered->transfer.kind != Kind::pending;
+  const std::int64_t change = moves ? line.row.minor : 0;
+  return {.line = line.row.sequence,
+          .time = time_text(line.row.time_ms),
+          .what = said.what,
+          .transfer = to_text(line.row.transfer),
+          .other = to_text(line.side == Side::debit ? line.row.credit : line.row.debit),
+          .change_minor = line.side == normal ? change : -change,
+          .posted_minor = posted(line.after, normal),
+          .available_minor = available(line.after, normal),
+          .reference = said.reference};
+}
+
+struct TotalBody {
+  std::int64_t lines = 0;
+  std::string hash;
+  std::string time;
+  std::int64_t accounts = 0;
+  std::int64_t transfers = 0;
+  std::int64_t pending = 0;
+  std::map<std::string, std::string> moved_minor;  ///< both sides of each currency; may be more than a number holds
+};
+BOOST_DESCRIBE_STRUCT(TotalBody, (), (lines, hash, time, accounts, transfers, pending, moved_minor))
+
+std::string to_text(Int128 number) {
+  std::string digits;
+  do {
+    digits.insert(digits.begin(), static_cast<char>('0' + static_cast<int>(number % 10)));
+    number /= 10;
+  } while (number != 0);
+  return digits;
+}
+
+}  // namespace
+
+std::string time_text(std::int64_t time_ms) {
+  const std::time_t seconds = time_ms / 1'000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 48> text{};
+  const int size = std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900,
+                                 parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                                 static_cast<int>(time_ms % 1'000));
+  return {text.data(), static_cast<std::size_t>(size)};
+}
+
+Result<std::int64_t> time_of(std::string_view text) {
+  const std::string whole{text};
+  std::tm parts{};
+  const char* rest = strptime(whole.c_str(), "%Y-%m-%d", &parts);
+  if (rest != nullptr && *rest == '\0') return timegm(&parts) * std::int64_t{1'000} + kDayMs - 1;
+  if (rest != nullptr && *rest == 'T') rest = strptime(rest, "T%H:%M:%S", &parts);
+  int ms = 999;  // a second, to its end
+  if (rest != nullptr && *rest == '.') {
+    int read = 0;
+    rest = std::sscanf(rest, ".%3d%n", &ms, &read) == 1 && read == 4 && ms >= 0 ? rest + read : nullptr;
+  }
+  if (rest == nullptr || std::string_view{rest} != "Z")
+    return fail(Code::malformed, "a time is 2026-11-26 or 2026-11-26T19:03:28Z, not", text);
+  return timegm(&parts) * std::int64_t{1'000} + ms;
+}
+
+std::string csv_cell(std::string_view text) {
+  const bool formula = !text.empty() && std::string_view{"=+-@\t\r"}.find(text.front()) != std::string_view::npos;
+  if (!formula && text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string{text};
+  std::string cell = formula ? "\"'" : "\"";
+  for (const char c : text) {
+    if (c == '"') cell += '"';
+    cell += c;
+  }
+  return cell += '"';
+}
+
+std::string_view csv_header() {
+  return "line,time,what,status,account,transfer,of,debit,credit,currency,minor,debit_debits,debit_credits,"
+         "debit_debits_pending,debit_credits_pending,credit_debits,credit_credits,credit_debits_pending,"
+         "credit_credits_pending,reference,hash";
+}
+
+Result<std::string> csv_row(const Row& row) {
+  const Result<Entry> entry = from_line(row.line);
+  if (!entry) return pass(entry);
+  const Told said = told(*entry);
+  const std::string line = joined({std::to_string(row.sequence), time_text(row.time_ms), said.what, said.status,
+                                   said.account, text_or_empty(row.transfer), text_or_empty(row.of),
+                                   text_or_empty(row.debit), text_or_empty(row.credit), said.currency});
+  std::string numbers = ',' + std::to_string(row.minor);
+  for (const Balance* balance : {&row.debit_after, &row.credit_after}) {
+    for (const std::int64_t side :
+         {balance->debits, balance->credits, balance->debits_pending, balance->credits_pending})
+      numbers += ',' + std::to_string(side);
+  }
+  return line + numbers + ',' + csv_cell(said.reference) + ',' + row.hash;
+}
+
+std::string json_row(const Row& row) { return R"({"hash":")" + row.hash + R"(","line":)" + row.line + "}"; }
+
+std::string statement_text(const Account& account, const std::vector<StatementLine>& lines) {
+  const AccountTerms& terms = account.terms;
+  std::string text = "account " + ledger::to_text(terms.id) + "  " + std::string{terms.currency.text()} +
+                     ", grows on " + std::string{to_string(terms.normal)} + (account.closed ? ", closed" : "") +
+                     "\nposted " + std::to_string(posted(account.balance, terms.normal)) + ", available " +
+                     std::to_string(available(account.balance, terms.normal)) + " (minor units)\n\n";
+  std::array<char, 256> line{};
+  const auto add = [&](const char* time, const char* what, const std::string& change, const std::string& balance,
+                       const std::string& free, const std::string& other, const std::string& reference) {
+    const int size = std::snprintf(line.data(), line.size(), "%-24s  %-12s  %16s  %16s  %16s  %-32s  ", time, what,
+                                   change.c_str(), balance.c_str(), free.c_str(), other.c_str());
+    text.append(line.data(), static_cast<std::size_t>(size));
+    (text += reference) += '\n';
+  };
+  add("time", "what", "change", "posted", "available", "other account", "reference");
+  for (const StatementLine& one : lines) {
+    const StatementRow row = shown(account, one);
+    std::string reference = row.reference;
+    for (char& c : reference) {
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';  // a terminal obeys such characters
+    }
+    add(row.time.c_str(), row.what.c_str(), std::to_string(row.change_minor), std::to_string(row.posted_minor),
+        std::to_string(row.available_minor), row.other, reference);
+  }
+  return text;
+}
+
+std::string statement_csv(const Account& account, const std::vector<StatementLine>& lines) {
+  std::string text = "line,time,what,transfer,other_account,change_minor,posted_minor,available_minor,reference\r\n";
+  for (const StatementLine& one : lines) {
+    const StatementRow row = shown(account, one);
+    text += joined({std::to_string(row.line), row.time, row.what, row.transfer, row.other}) + ',' +
+            std::to_string(row.change_minor) + ',' + std::to_string(row.posted_minor) + ',' +
+            std::to_string(row.available_minor) + ',' + csv_cell(row.reference) + "\r\n";
+  }
+  return text;
+}
+
+std::string statement_json(const Account& account, const std::vector<StatementLine>& lines) {
+  std::string text;
+  for (const StatementLine& one : lines) (text += json_write(shown(account, one))) += '\n';
+  return text;
+}
+
+std::string verified_text(const Verified& verified) {
+  std::string text = "The ledger is whole: " + std::to_string(verified.end.sequence) + " lines, " +
+                     std::to_string(verified.accounts) + " accounts, " + std::to_string(verified.transfers) +
+                     " transfers, " + std::to_string(verified.pending) + " pending.\n";
+  for (const auto& [currency, totals] : verified.totals)
+    text += "  " + currency + ": " + to_text(totals.debits) + " on either side (minor units)\n";
+  if (verified.end.sequence == 0) return text;
+  return text + "Line " + std::to_string(verified.end.sequence) + " has the hash " + verified.end.hash +
+         ".\nKeep these two elsewhere: with --noted " + std::to_string(verified.end.sequence) +
+         ":HASH a later check also shows that nobody has written all of it anew.\n";
+}
+
+std::string verified_json(const Verified& verified) {
+  TotalBody body{.lines = verified.end.sequence,
+                 .hash = verified.end.hash,
+                 .time = verified.end.sequence == 0 ? "" : time_text(verified.end.time_ms),
+                 .accounts = verified.accounts,
+                 .transfers = verified.transfers,
+                 .pending = verified.pending};
+  for (const auto& [currency, totals] : verified.totals) body.moved_minor[currency] = to_text(totals.debits);
+  return json_write(body);
+}
+
+}  // namespace ribalta::ledger

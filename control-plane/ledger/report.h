@@ -1,0 +1,37 @@
+// The ledger's lines for people and for programs: text, CSV (RFC 4180) and JSON lines.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control-plane/ledger/statement.h"
+#include "control-plane/ledger/verify.h"
+
+namespace ribalta::ledger {
+
+/// Unix time in milliseconds as `2026-11-26T19:03:28.120Z`.
+std::string time_text(std::int64_t time_ms);
+/// The same read: a date (its end), or a date and a time in UTC, with or without milliseconds.
+/// @error malformed: neither.
+Result<std::int64_t> time_of(std::string_view text);
+
+/// One cell: in quotes where it needs them. What a spreadsheet would take for a formula begins with an apostrophe.
+std::string csv_cell(std::string_view text);
+
+std::string_view csv_header();
+/// A line of the journal as a row of CSV, without its end. @error malformed: not a line of ours.
+Result<std::string> csv_row(const Row& row);
+/// A line of the journal as it was hashed, with its hash: `{"hash":"…","line":{…}}`.
+std::string json_row(const Row& row);
+
+/// A table; the latest first.
+std::string statement_text(const Account& account, const std::vector<StatementLine>& lines);
+std::string statement_csv(const Account& account, const std::vector<StatementLine>& lines);
+std::string statement_json(const Account& account, const std::vector<StatementLine>& lines);
+
+std::string verified_text(const Verified& verified);
+std::string verified_json(const Verified& verified);
+
+}  // namespace ribalta::ledger
