@@ -32,11 +32,12 @@ template <class T>
 struct Choice {
   std::optional<T> best;
   double worth_best = -1;
-  void consider(const T& value, const Quality& quality) {
+  bool consider(const T& value, const Quality& quality) {
     const double found = worth(quality);
-    if (found <= worth_best) return;
+    if (found <= worth_best) return false;
     best = value;
     worth_best = found;
+    return true;
   }
 };
 
@@ -54,6 +55,103 @@ std::vector<std::string> names(Sources sources) {
 }
 
 Scorer new_scorer(Sources sources, float rate) { return Scorer{names(sources), ScorerOptions{.rate = rate}}; }
+
+/// Tries on several splits at once: what is worth most in their mean.
+class Trial {
+ public:
+  Trial(std::span<const Split* const> splits, const Tried& tried) : tried_(tried) {
+    for (const Split* split : splits) parts_.push_back({split, Matrix{split->training}});
+  }
+
+  struct Part {
+    const Split* split;
+    Matrix matrix;
+  };
+  [[nodiscard]] std::span<const Part> parts() const { return parts_; }
+
+  /// `source` makes the source for the number of a part.
+  template <class MakeSource>
+  Quality measure(std::string_view model, const std::string& setting, const MakeSource& source) const {
+    std::vector<Quality> found;
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+      found.push_back(evaluate(*source(i), parts_[i].matrix, parts_[i].split->held));
+    }
+    const Quality quality = mean_of(found);
+    tried_(model, setting, quality);
+    return quality;
+  }
+
+ private:
+  const Tried& tried_;
+  std::vector<Part> parts_;
+};
+
+void tune_ease(const Trial& trial, ModelOptions& chosen) {
+  Choice<EaseOptions> ease;
+  std::vector<std::unique_ptr<Ease>> best;
+  for (const float regularisation : kEaseRegularisations) {
+    chosen.ease.regularisation = regularisation;
+    std::vector<std::unique_ptr<Ease>> models;
+    for (const auto& part : trial.parts()) models.push_back(std::make_unique<Ease>(part.matrix, chosen.ease));
+    const auto source = [&](std::size_t i) { return models[i].get(); };
+    if (ease.consider(chosen.ease, trial.measure("ease", "λ " + text(regularisation), source)))
+      best = std::move(models);
+  }
+  chosen.ease = *ease.best;
+  Choice<Recency> recency;
+  for (const Recency& one : kRecencies) {
+    const auto source = [&](std::size_t i) { return std::make_unique<Recent>(*best[i], "taste_now", one); };
+    recency.consider(one, trial.measure("ease, recent", "half-life " + text(one.half_life_items), source));
+  }
+  chosen.recency = *recency.best;
+}
+
+void tune_ials(const Trial& trial, ModelOptions& chosen) {
+  Choice<IalsOptions> choice;
+  for (const float regularisation : kIalsRegularisations) {
+    for (const float unobserved : kIalsUnobservedWeights) {
+      chosen.ials.regularisation = regularisation;
+      chosen.ials.unobserved_weight = unobserved;
+      const auto source = [&](std::size_t i) { return std::make_unique<Ials>(trial.parts()[i].matrix, chosen.ials); };
+      const std::string setting = "λ " + text(regularisation) + ", α₀ " + text(unobserved);
+      choice.consider(chosen.ials, trial.measure("ials", setting, source));
+    }
+  }
+  chosen.ials = *choice.best;
+}
+
+void tune_itemknn(const Trial& trial, ModelOptions& chosen) {
+  Choice<ItemKnnOptions> choice;
+  for (const std::size_t neighbours : kNeighbours) {
+    for (const float shrink : kShrinks) {
+      chosen.itemknn = {.neighbours = neighbours, .shrink = shrink};
+      const auto source = [&](std::size_t i) {
+        return std::make_unique<ItemKnn>(trial.parts()[i].matrix, chosen.itemknn);
+      };
+      const std::string setting = "k " + std::to_string(neighbours) + ", shrink " + text(shrink);
+      choice.consider(chosen.itemknn, trial.measure("itemknn", setting, source));
+    }
+  }
+  chosen.itemknn = *choice.best;
+}
+
+void tune_transitions(const Trial& trial, ModelOptions& chosen) {
+  Choice<TransitionOptions> choice;
+  for (const std::size_t reach : kReaches) {
+    for (const float decay : kDecays) {
+      chosen.transitions.reach = reach;
+      chosen.transitions.decay = decay;
+      const auto source = [&](std::size_t i) {
+        auto model = std::make_unique<Transitions>(chosen.transitions);
+        model->learn(trial.parts()[i].matrix);
+        return model;
+      };
+      const std::string setting = "reach " + std::to_string(reach) + ", decay " + text(decay);
+      choice.consider(chosen.transitions, trial.measure("transitions", setting, source));
+    }
+  }
+  chosen.transitions = *choice.best;
+}
 
 }  // namespace
 
@@ -79,66 +177,14 @@ Splits splits_at_random(std::span<const Interaction> events, std::optional<std::
   return splits;
 }
 
-ModelOptions tune_models(const Split& validation, const ModelOptions& begin, const Tried& tried) {
-  const Matrix matrix{validation.training};
+ModelOptions tune_models(const Splits& splits, const ModelOptions& begin, const Tried& tried) {
+  const std::array<const Split*, 2> on{&splits.validation, &splits.lesson};
+  const Trial trial{on, tried};
   ModelOptions chosen = begin;
-  Choice<EaseOptions> ease;
-  std::unique_ptr<Ease> ease_best;
-  for (const float regularisation : kEaseRegularisations) {
-    chosen.ease.regularisation = regularisation;
-    auto model = std::make_unique<Ease>(matrix, chosen.ease);
-    const Quality quality = evaluate(*model, matrix, validation.held);
-    tried("ease", "λ " + text(regularisation), quality);
-    ease.consider(chosen.ease, quality);
-    if (ease.best->regularisation == regularisation) ease_best = std::move(model);
-  }
-  chosen.ease = *ease.best;
-
-  Choice<Recency> recency;
-  for (const Recency& one : kRecencies) {
-    const Quality quality = evaluate(Recent{*ease_best, "taste_now", one}, matrix, validation.held);
-    tried("ease, recent", "half-life " + text(one.half_life_items), quality);
-    recency.consider(one, quality);
-  }
-  chosen.recency = *recency.best;
-
-  Choice<IalsOptions> ials;
-  for (const float regularisation : kIalsRegularisations) {
-    for (const float unobserved : kIalsUnobservedWeights) {
-      chosen.ials.regularisation = regularisation;
-      chosen.ials.unobserved_weight = unobserved;
-      const Quality quality = evaluate(Ials{matrix, chosen.ials}, matrix, validation.held);
-      tried("ials", "λ " + text(regularisation) + ", α₀ " + text(unobserved), quality);
-      ials.consider(chosen.ials, quality);
-    }
-  }
-  chosen.ials = *ials.best;
-
-  Choice<ItemKnnOptions> itemknn;
-  for (const std::size_t neighbours : kNeighbours) {
-    for (const float shrink : kShrinks) {
-      chosen.itemknn.neighbours = neighbours;
-      chosen.itemknn.shrink = shrink;
-      const Quality quality = evaluate(ItemKnn{matrix, chosen.itemknn}, matrix, validation.held);
-      tried("itemknn", "k " + std::to_string(neighbours) + ", shrink " + text(shrink), quality);
-      itemknn.consider(chosen.itemknn, quality);
-    }
-  }
-  chosen.itemknn = *itemknn.best;
-
-  Choice<TransitionOptions> transitions;
-  for (const std::size_t reach : kReaches) {
-    for (const float decay : kDecays) {
-      chosen.transitions.reach = reach;
-      chosen.transitions.decay = decay;
-      Transitions model{chosen.transitions};
-      model.learn(matrix);
-      const Quality quality = evaluate(model, matrix, validation.held);
-      tried("transitions", "reach " + std::to_string(reach) + ", decay " + text(decay), quality);
-      transitions.consider(chosen.transitions, quality);
-    }
-  }
-  chosen.transitions = *transitions.best;
+  tune_ease(trial, chosen);
+  tune_ials(trial, chosen);
+  tune_itemknn(trial, chosen);
+  tune_transitions(trial, chosen);
   return chosen;
 }
 

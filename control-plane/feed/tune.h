@@ -40,8 +40,8 @@ double worth(const Quality& quality);
 /// What was tried on validation, and what it was worth there.
 using Tried = std::function<void(std::string_view model, std::string_view setting, const Quality& quality)>;
 
-/// Each model's settings for itself.
-ModelOptions tune_models(const Split& validation, const ModelOptions& begin, const Tried& tried);
+/// Each model's settings for itself, by the mean of `validation` and `lesson`: one of them alone is mostly chance.
+ModelOptions tune_models(const Splits& splits, const ModelOptions& begin, const Tried& tried);
 /// The scorer's: learned from `lesson`, judged on `validation`, with models of each one's training.
 Settings tune_ranking(const Splits& splits, const ModelOptions& models, const Tried& tried);
 
