@@ -11,7 +11,7 @@ Models::Models(const Matrix& matrix, const ModelOptions& options)
       ease_now_(ease_, "taste_now", options.recency),
       ials_now_(ials_, "factors_now", options.recency),
       itemknn_now_(itemknn_, "watched_together_now", options.recency),
-      sources_{&ease_, &ease_now_, &ials_, &ials_now_, &itemknn_, &itemknn_now_, &transitions_, &popularity_} {
+      sources_{&ease_, &ials_, &itemknn_, &popularity_, &ease_now_, &ials_now_, &itemknn_now_, &transitions_} {
   transitions_.learn(matrix);
   popularity_.learn(matrix);
 }

@@ -27,11 +27,14 @@ struct ModelOptions {
   Recency recency{.half_life_items = 5, .floor = 0.1F};  ///< of those that are asked about now as well
 };
 
+inline constexpr std::size_t kTimelessSources = 3;
+
 class Models {
  public:
   Models(const Matrix& matrix, const ModelOptions& options);
 
-  /// EASE, iALS and neighbours, each of the whole history and of now; transitions; popularity.
+  /// First kTimelessSources to which the order of a history means nothing: EASE, iALS, neighbours; then popularity, the
+  /// first three asked about now, and transitions.
   [[nodiscard]] std::span<const Source* const> sources() const { return sources_; }
 
  private:

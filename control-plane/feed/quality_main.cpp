@@ -22,7 +22,9 @@ namespace {
 constexpr const char* kUsage = "usage: ribalta-feed-quality FILE loo|random [PAIRS]\n";
 constexpr std::size_t kFileBytesMax = 1U << 30U;
 constexpr std::uint64_t kIalsSeeds = 5;
-constexpr float kEasePublished = 300;  ///< λ of the reference rows
+// Settings of the reference rows.
+constexpr float kEasePublished = 300;
+constexpr IalsOptions kIalsPublished{.regularisation = 0.01F, .unobserved_weight = 0.1F};
 
 struct Figure {
   std::string model;
@@ -106,11 +108,15 @@ class Measuring {
     source("ease", [&](const Matrix& matrix) { return evaluate(Ease{matrix, published}, matrix, test_.held); });
     source("ease_tuned",
            [&](const Matrix& matrix) { return evaluate(Ease{matrix, options.ease}, matrix, test_.held); });
-    source("ials", [&](const Matrix& matrix) { return ials(matrix, options.ials); });
+    IalsOptions published_ials = options.ials;
+    published_ials.regularisation = kIalsPublished.regularisation;
+    published_ials.unobserved_weight = kIalsPublished.unobserved_weight;
+    source("ials", [&](const Matrix& matrix) { return ials(matrix, published_ials); });
+    source("ials_tuned", [&](const Matrix& matrix) { return ials(matrix, options.ials); });
     source("ranker", [&](const Matrix& matrix) {
       const Scorer scorer = learned_scorer(splits, settings);
       const Models models{matrix, options};
-      return evaluate(scorer, models.sources(), matrix, test_.held, settings.ranking);
+      return evaluate(scorer, models.sources().first(settings.sources), matrix, test_.held, settings.ranking);
     });
   }
 

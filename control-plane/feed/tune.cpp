@@ -18,7 +18,8 @@ constexpr std::array<std::size_t, 2> kReaches{3, 8};
 constexpr std::array<float, 2> kDecays{0.5F, 0.8F};
 constexpr std::array<Recency, 4> kRecencies{{{0, 0}, {2, 0.1F}, {5, 0.1F}, {20, 0.1F}}};
 constexpr std::array<float, 3> kScorerRates{0.005F, 0.02F, 0.08F};
-constexpr std::array<std::size_t, 3> kPasses{1, 4, 8};
+constexpr std::array<std::size_t, 2> kPasses{1, 4};
+constexpr std::array<std::size_t, 2> kSources{kTimelessSources, 8};
 
 /// Of a viewer's items in a random split of the training. Small, so that models have nearly what the test's will have.
 constexpr double kHeldShare = 0.1;
@@ -193,17 +194,24 @@ Settings tune_ranking(const Splits& splits, const ModelOptions& models, const Tr
   const Matrix later{splits.validation.training};
   const Models earlier_models{earlier, models};
   const Models later_models{later, models};
-  Settings settings{.models = models};
   Choice<Settings> choice;
-  for (const float rate : kScorerRates) {
-    for (const std::size_t passes : kPasses) {
-      settings.scorer_rate = rate;
-      settings.ranking.passes = passes;
-      Scorer scorer = new_scorer(earlier_models.sources(), rate);
-      learn_choices(scorer, earlier_models.sources(), earlier, splits.lesson.held, settings.ranking);
-      const Quality quality = evaluate(scorer, later_models.sources(), later, splits.validation.held, settings.ranking);
-      tried("ranker", "rate " + text(rate) + ", passes " + std::to_string(passes), quality);
-      choice.consider(settings, quality);
+  const auto consider = [&](const Settings& settings) {
+    const Sources before = earlier_models.sources().first(settings.sources);
+    const Sources after = later_models.sources().first(settings.sources);
+    Scorer scorer = new_scorer(before, settings.scorer_rate);
+    learn_choices(scorer, before, earlier, splits.lesson.held, settings.ranking);
+    const Quality quality = evaluate(scorer, after, later, splits.validation.held, settings.ranking);
+    tried("ranker",
+          std::to_string(settings.sources) + " sources, rate " + text(settings.scorer_rate) + ", passes " +
+              std::to_string(settings.ranking.passes),
+          quality);
+    choice.consider(settings, quality);
+  };
+  for (const std::size_t sources : kSources) {
+    for (const float rate : kScorerRates) {
+      for (const std::size_t passes : kPasses) {
+        consider({.models = models, .sources = sources, .scorer_rate = rate, .ranking = {.passes = passes}});
+      }
     }
   }
   return *choice.best;
@@ -214,8 +222,9 @@ Scorer learned_scorer(const Splits& splits, const Settings& settings) {
   for (const Split* split : {&splits.lesson, &splits.validation}) {
     const Matrix matrix{split->training};
     const Models models{matrix, settings.models};
-    if (!scorer) scorer.emplace(new_scorer(models.sources(), settings.scorer_rate));
-    learn_choices(*scorer, models.sources(), matrix, split->held, settings.ranking);
+    const Sources sources = models.sources().first(settings.sources);
+    if (!scorer) scorer.emplace(new_scorer(sources, settings.scorer_rate));
+    learn_choices(*scorer, sources, matrix, split->held, settings.ranking);
   }
   return std::move(*scorer);
 }

@@ -30,6 +30,7 @@ Splits splits_at_random(std::span<const Interaction> events, std::optional<std::
 
 struct Settings {
   ModelOptions models;
+  std::size_t sources = 8;  ///< how many of the models' the scorer listens to: all, or the timeless alone
   float scorer_rate = 0.02F;
   RankingOptions ranking;
 };
