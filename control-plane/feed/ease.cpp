@@ -56,7 +56,7 @@ Dense gram(const Matrix& matrix, std::span<const ItemIndex> head) {
 
 }  // namespace
 
-Ease::Ease(const Matrix& matrix, const EaseOptions& options) : recency_(options.recency) {
+Ease::Ease(const Matrix& matrix, const EaseOptions& options) {
   std::vector<ItemIndex> head = matrix.most_watched(std::min(options.items, kEaseItemsMax));
   std::ranges::sort(head);
   const float asked = std::isnan(options.regularisation) ? kEaseRegularisationMin : options.regularisation;
@@ -84,12 +84,12 @@ Ease::Ease(const Matrix& matrix, const EaseOptions& options) : recency_(options.
 
 void Ease::find(std::span<const Seen> history, std::int64_t /*now_ms*/, std::size_t limit, const Allowed& allowed,
                 std::vector<Candidate>& out) const {
-  weights_.find(weighed(history, recency_, weights_.items()), limit, allowed, out);
+  weights_.find(usable(history, weights_.items()), limit, allowed, out);
 }
 
 void Ease::score(std::span<const Seen> history, std::int64_t /*now_ms*/, std::span<const ItemIndex> items,
                  std::span<float> out) const {
-  weights_.score(weighed(history, recency_, weights_.items()), items, out);
+  weights_.score(usable(history, weights_.items()), items, out);
 }
 
 }  // namespace ribalta::feed

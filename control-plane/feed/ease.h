@@ -11,7 +11,6 @@
 
 #include "control-plane/feed/matrix.h"
 #include "control-plane/feed/neighbours.h"
-#include "control-plane/feed/recency.h"
 #include "control-plane/feed/source.h"
 
 namespace ribalta::feed {
@@ -27,7 +26,6 @@ struct EaseOptions {
   float regularisation = 300;         ///< λ
   std::size_t items = kEaseItemsMax;  ///< the most watched; at most kEaseItemsMax
   std::size_t weights_per_item = 512;
-  Recency recency;  ///< of a history, when it is asked about
 };
 
 class Ease final : public Source {
@@ -40,13 +38,11 @@ class Ease final : public Source {
   void score(std::span<const Seen> history, std::int64_t now_ms, std::span<const ItemIndex> items,
              std::span<float> out) const override;
 
-  void set_recency(const Recency& recency) { recency_ = recency; }
   /// What having seen an item adds to each other's score.
   [[nodiscard]] std::span<const Neighbour> weights(ItemIndex item) const { return weights_.row(item); }
 
  private:
   Neighbours weights_;
-  Recency recency_;
 };
 
 }  // namespace ribalta::feed

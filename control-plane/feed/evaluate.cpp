@@ -110,6 +110,23 @@ Quality mean(const Quality& sums) {
   return quality;
 }
 
+Quality mean_of(std::span<const Quality> measured) {
+  assert(!measured.empty());
+  Quality quality;
+  const double share = 1 / static_cast<double>(measured.size());
+  for (const Quality& one : measured) {
+    for (std::size_t i = 0; i < kCutoffs.size(); ++i) {
+      quality.at[i].hits += share * one.at[i].hits;
+      quality.at[i].ndcg += share * one.at[i].ndcg;
+      quality.at[i].precision += share * one.at[i].precision;
+      quality.at[i].recall += share * one.at[i].recall;
+    }
+    quality.mrr += share * one.mrr;
+    quality.viewers = std::max(quality.viewers, one.viewers);
+  }
+  return quality;
+}
+
 Quality evaluate(const Source& source, const Matrix& training, std::span<const Held> held) {
   Quality sums;
   std::vector<Candidate> ranking;

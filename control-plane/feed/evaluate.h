@@ -52,6 +52,8 @@ struct Quality {
 /// Adds one viewer's list, best first; `mean` makes means of the sums.
 void add_ranking(Quality& sums, std::span<const Candidate> ranking, std::span<const ItemIndex> held);
 Quality mean(const Quality& sums);
+/// Of several measurements, each as heavy as the others.
+Quality mean_of(std::span<const Quality> measured);
 
 /// The source must have seen the training only.
 Quality evaluate(const Source& source, const Matrix& training, std::span<const Held> held);

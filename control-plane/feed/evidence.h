@@ -13,7 +13,7 @@ namespace ribalta::feed {
 /// Sources that a scorer can listen to.
 inline constexpr std::size_t kSourcesMax = 12;
 /// A standardised score is cut off here, so that one outlier of one source does not decide alone.
-inline constexpr float kScoreDeviationsMax = 4;
+inline constexpr float kScoreDeviationsMax = 8;
 /// Larger than any source's score may be; beyond it squares would leave floating point's range.
 inline constexpr float kScoreMax = 1e15F;
 

@@ -177,7 +177,7 @@ Ials::Ials(const Matrix& matrix, const IalsOptions& options)
 
 Factors Ials::viewer(std::span<const Seen> history) const {
   Factors factors{};
-  const std::vector<Seen> seen = weighed(history, options_.recency, items());
+  const std::vector<Seen> seen = usable(history, items());
   if (seen.empty()) return factors;
   Normal normal{items_sum_};
   normal.begin();

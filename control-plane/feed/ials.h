@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "control-plane/feed/matrix.h"
-#include "control-plane/feed/recency.h"
 #include "control-plane/feed/source.h"
 
 namespace ribalta::feed {
@@ -30,7 +29,6 @@ struct IalsOptions {
   std::size_t sweeps = 12;         ///< at most kIalsSweepsMax
   std::uint64_t seed = 1;
   std::size_t threads = 1;  ///< any number gives the same, bit for bit
-  Recency recency;          ///< of a history, when it is asked about
 };
 
 class Ials final : public Source {
@@ -47,7 +45,6 @@ class Ials final : public Source {
   void score(std::span<const Seen> history, std::int64_t now_ms, std::span<const ItemIndex> items,
              std::span<float> out) const override;
 
-  void set_recency(const Recency& recency) { options_.recency = recency; }
   /// A viewer's numbers. Zeros for whoever has no history.
   [[nodiscard]] Factors viewer(std::span<const Seen> history) const;
   /// Zeros for an item that nobody has watched.

@@ -42,7 +42,7 @@ std::vector<Neighbour> resembling(const Matrix& matrix, ItemIndex item, std::spa
 
 /// Similarity is symmetric, the choice of the nearest is not. Each item chooses those that speak for it: were it those
 /// that it speaks for, the popular ones would take all places.
-ItemKnn::ItemKnn(const Matrix& matrix, const ItemKnnOptions& options) : recency_(options.recency) {
+ItemKnn::ItemKnn(const Matrix& matrix, const ItemKnnOptions& options) {
   const std::vector<float> norms = norms_of(matrix);
   const float shrink = options.shrink > 0 ? options.shrink : 0;
   std::vector<float> dots(matrix.items());
@@ -58,12 +58,12 @@ ItemKnn::ItemKnn(const Matrix& matrix, const ItemKnnOptions& options) : recency_
 
 void ItemKnn::find(std::span<const Seen> history, std::int64_t /*now_ms*/, std::size_t limit, const Allowed& allowed,
                    std::vector<Candidate>& out) const {
-  neighbours_.find(weighed(history, recency_, neighbours_.items()), limit, allowed, out);
+  neighbours_.find(usable(history, neighbours_.items()), limit, allowed, out);
 }
 
 void ItemKnn::score(std::span<const Seen> history, std::int64_t /*now_ms*/, std::span<const ItemIndex> items,
                     std::span<float> out) const {
-  neighbours_.score(weighed(history, recency_, neighbours_.items()), items, out);
+  neighbours_.score(usable(history, neighbours_.items()), items, out);
 }
 
 }  // namespace ribalta::feed

@@ -9,7 +9,6 @@
 
 #include "control-plane/feed/matrix.h"
 #include "control-plane/feed/neighbours.h"
-#include "control-plane/feed/recency.h"
 #include "control-plane/feed/source.h"
 
 namespace ribalta::feed {
@@ -17,7 +16,6 @@ namespace ribalta::feed {
 struct ItemKnnOptions {
   std::size_t neighbours = 100;
   float shrink = 50;  ///< added to the product of norms: an item of one viewer is nobody's neighbour at full strength
-  Recency recency;    ///< of a history, when it is asked about
 };
 
 class ItemKnn final : public Source {
@@ -30,12 +28,10 @@ class ItemKnn final : public Source {
   void score(std::span<const Seen> history, std::int64_t now_ms, std::span<const ItemIndex> items,
              std::span<float> out) const override;
 
-  void set_recency(const Recency& recency) { recency_ = recency; }
   [[nodiscard]] std::span<const Neighbour> neighbours(ItemIndex item) const { return neighbours_.row(item); }
 
  private:
   Neighbours neighbours_;
-  Recency recency_;
 };
 
 }  // namespace ribalta::feed

@@ -34,6 +34,17 @@ bool of_one_viewer(const Interaction& a, const Interaction& b) { return a.viewer
 
 }  // namespace
 
+std::vector<Seen> usable(std::span<const Seen> history, std::size_t items) {
+  if (history.size() > kHistoryItemsMax) history = history.last(kHistoryItemsMax);
+  std::vector<Seen> found;
+  found.reserve(history.size());
+  for (const Seen& seen : history) {
+    const float weight = sane_weight(seen.weight);
+    if (seen.item < items && weight > 0) found.push_back({seen.item, weight, seen.time_ms});
+  }
+  return found;
+}
+
 Matrix::Matrix(std::span<const Interaction> interactions) {
   std::vector<Interaction> pairs = pairs_of(interactions);
   if (pairs.empty()) {

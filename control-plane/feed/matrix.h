@@ -23,6 +23,10 @@ inline constexpr float kWeightMax = 100;
 /// The weight as models use it: at most kWeightMax, and 0 for what is no weight at all (0 or less, not a number).
 constexpr float sane_weight(float weight) { return weight > 0 ? (weight < kWeightMax ? weight : kWeightMax) : 0; }
 
+/// The newest kHistoryItemsMax of a history that somebody passes in, with sane weights; without what weighs nothing and
+/// what is no item below `items`.
+std::vector<Seen> usable(std::span<const Seen> history, std::size_t items);
+
 /// One viewer of an item.
 struct Watcher {
   ViewerIndex viewer = 0;

@@ -148,6 +148,12 @@ float Scorer::score(const Example& example) const {
   return sum;
 }
 
+float Scorer::choice_odds(const Example& example) const {
+  Features features;
+  extract(example, features);
+  return logits(features, false)[kChoice];
+}
+
 /// A probability is no sum. Each group gets of an outcome's way from its usual value as large a share as it has of the
 /// way in odds: so the terms add up to the score.
 std::vector<Term> Scorer::explain(const Example& example) const {

@@ -82,6 +82,9 @@ class Scorer {
   /// liking it, so the duration's share is learned and left out.
   [[nodiscard]] Chances predict(const Example& example) const;
   [[nodiscard]] float score(const Example& example) const;
+  /// The logarithm of `choice`'s odds: where only the order counts, for a probability near 1 cannot tell the best
+  /// apart.
+  [[nodiscard]] float choice_odds(const Example& example) const;
   /// How much each thing moved the score from what it is for an item of which nothing is known; their sum is the score.
   /// Sorted, the largest first; what moved nothing is left out.
   [[nodiscard]] std::vector<Term> explain(const Example& example) const;
