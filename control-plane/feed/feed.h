@@ -42,7 +42,7 @@ struct FeedOptions {
   std::size_t embedding_dimensions = 0;                        ///< 0: items have no embeddings
   std::size_t candidates_per_source = 100;
   float taste_half_life = 6;  ///< in items: what was liked so many items ago counts half
-  float taste_floor = 0.05F;  ///< and never less than this
+  float taste_floor = 0.01F;  ///< and never less than this
   /// The names of what `train` gives, or of what else is installed.
   std::vector<std::string> trained{"taste", "factors", "watched_together"};
 };

@@ -19,9 +19,9 @@
 namespace ribalta::feed {
 
 struct SimulatorOptions {
-  std::size_t viewers = 60;
+  std::size_t viewers = 150;
   std::size_t items = 800;
-  std::size_t new_items = 8;
+  std::size_t new_items = 6;
   std::size_t tastes = 10;
   std::size_t visits = 2400;  ///< pages, of all viewers together
   std::size_t page = 5;
