@@ -6,12 +6,6 @@
 namespace ribalta::feed {
 namespace {
 
-bool share_topic(const StoredItem& a, const StoredItem& b) {
-  return std::ranges::any_of(a.topics, [&b](TopicId topic) {
-    return topic.value != 0 && std::ranges::find(b.topics, topic) != b.topics.end();
-  });
-}
-
 /// The worst of a list keeps this share of the distance to the best, so that decay orders it too.
 constexpr float kFloor = 0.05F;
 

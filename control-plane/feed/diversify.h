@@ -12,7 +12,7 @@ namespace ribalta::feed {
 
 struct DiversityOptions {
   float author_decay = 0.3F;  ///< what is left of a score for each of the last `window` by the same author; 0..1
-  float topic_decay = 0.85F;  ///< the same for each that shares a topic
+  float topic_decay = 0.94F;  ///< the same for each that shares a topic
   std::size_t window = 10;
 };
 

@@ -22,6 +22,7 @@ constexpr std::size_t kCapacityFirst = 1024;
 constexpr std::size_t kLevelSeed = 1;
 /// What an older item of the last ones counts beside the one after it.
 constexpr float kOlderCounts = 0.8F;
+constexpr float kSeenCountsMin = 1e-3F;
 constexpr std::uint32_t kNoLabel = 0xFFFFFFFF;
 
 using Graph = hnswlib::HierarchicalNSW<float>;
@@ -132,8 +133,9 @@ std::vector<Embeddings::Query> Embeddings::queries(std::span<const Seen> history
   for (std::size_t i = history.size(); i-- > 0 && queries.size() < kEmbeddingQueries;) {
     const ItemIndex item = history[i].item;
     if (item >= index.labels.size() || index.labels[item] == kNoLabel) continue;
-    queries.push_back({index.at(index.labels[item]), weight});
-    sum += weight;
+    const float counts = weight * std::clamp(history[i].weight, kSeenCountsMin, 1.0F);
+    queries.push_back({index.at(index.labels[item]), counts});
+    sum += counts;
     weight *= kOlderCounts;
   }
   for (Query& query : queries) query.weight /= sum;

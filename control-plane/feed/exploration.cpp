@@ -19,6 +19,8 @@ constexpr float kBarWithoutCohort = 0.5F;
 constexpr float kWatchedMax = 2;
 /// Counts of views are halved at this many, so that what is usual follows the times.
 constexpr float kViewsMax = 100'000;
+/// Views that what is usual at a duration needs to be known.
+constexpr float kUsualPrior = 50;
 /// Before its first views every item is as good as any: one good and one bad view.
 constexpr float kPriorViews = 1;
 
@@ -76,11 +78,13 @@ void Exploration::impression(ItemIndex item) {
 
 float Exploration::worth(std::int64_t duration_ms, float watched) const {
   const Watched& usual = watched_[cohort_of(duration_ms)];
-  if (usual.total < 1) return 0.5F;
   const std::size_t bin = bin_of(watched, Watched::kBins);
   float below = 0;
   for (std::size_t i = 0; i < bin; ++i) below += usual.counts[i];
-  return std::clamp((below + usual.counts[bin] / 2) / usual.total, 0.0F, 1.0F);
+  below += usual.counts[bin] / 2;
+  // Until views have come, as if all that one can watch of it were watched equally often.
+  const float without_views = watched > 0 ? std::min(watched, 1.0F) : 0;
+  return std::clamp((below + kUsualPrior * without_views) / (usual.total + kUsualPrior), 0.0F, 1.0F);
 }
 
 void Exploration::view(ItemIndex item, std::int64_t duration_ms, float watched) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 namespace ribalta::feed {
@@ -12,10 +13,16 @@ namespace {
 constexpr std::int64_t kTimeMaxMs = 9'000'000'000'000;
 /// Watched shares are cut off at this: whoever leaves a video running is no greater lover of it.
 constexpr float kWatchedMax = 3;
-/// Watched so far counts as completed, less than the other as skipped, and from the third on as liked a little.
+/// Watched so far counts as completed, whatever is usual.
 constexpr float kCompleteFrom = 0.95F;
-constexpr float kSkipBelow = 0.1F;
-constexpr float kLikedFrom = 0.4F;
+/// Watched longer than this share of the views of items of its length: it was liked a little; counts as completed; at
+/// most this, counts as skipped.
+constexpr float kWorthLiked = 0.55F;
+constexpr float kWorthComplete = 0.6F;
+constexpr float kWorthSkipped = 0.2F;
+/// A skipped item takes so much from each liked one that shares a topic: tastes change, and skipping is how people say
+/// it.
+constexpr float kSkipLeaves = 0.7F;
 /// Items of one page that one liked item is learned against.
 constexpr std::size_t kAgainstMax = 4;
 
@@ -27,7 +34,7 @@ float sane_watched(const Event& event) {
 }
 
 /// How much an event says of liking the item; 0: nothing.
-float liking(Action action, float watched) {
+float liking(Action action, float worth) {
   switch (action) {
     case Action::like:
     case Action::complete:
@@ -36,7 +43,7 @@ float liking(Action action, float watched) {
     case Action::follow:
       return 1.5F;
     case Action::view:
-      return watched >= kLikedFrom ? std::min(watched, 1.0F) : 0;
+      return worth >= kWorthLiked ? worth : 0;
     case Action::impression:
     case Action::skip:
     case Action::report:
@@ -151,8 +158,12 @@ void Feed::learn(const Event& event) {
   bool first = false;
   Shown& shown = viewer->show(*index, time_ms, options_.shown_window.count(), first);
   if (first) exploration_.impression(*index);
-  if (is_view(event.action) && !std::exchange(shown.watched, true)) exploration_.view(*index, duration_ms, watched);
-  if (const float weight = liking(event.action, watched); weight > 0 && viewer->wants(*index)) {
+  const float worth = exploration_.worth(duration_ms, watched);
+  if (is_view(event.action) && !std::exchange(shown.watched, true)) {
+    exploration_.view(*index, duration_ms, watched);
+    if (event.action == Action::skip || worth <= kWorthSkipped) fade_taste(*viewer, *index);
+  }
+  if (const float weight = liking(event.action, worth); weight > 0 && viewer->wants(*index)) {
     if (!std::exchange(shown.liked, true)) {
       transitions_.learn(viewer->taste(), {*index, weight, time_ms});
       popular_.learn({.item = *index, .weight = weight, .time_ms = time_ms});
@@ -160,7 +171,7 @@ void Feed::learn(const Event& event) {
     viewer->like(*index, weight, time_ms);
   }
   if (event.action == Action::not_interested || event.action == Action::report) viewer->unwant(*index);
-  take_outcome(*viewer, *index, event);
+  take_outcome(*viewer, *index, event, worth);
 
   const auto due = std::ranges::find_if(viewer->served, [time_ms](const Served& served) {
     return served.time_ms > time_ms - std::chrono::milliseconds{kOutcomeWindow}.count();
@@ -168,24 +179,38 @@ void Feed::learn(const Event& event) {
   learn_served(*viewer, event.viewer, static_cast<std::size_t>(due - viewer->served.begin()));
 }
 
-void Feed::take_outcome(Viewer& viewer, ItemIndex item, const Event& event) {
+void Feed::fade_taste(Viewer& viewer, ItemIndex skipped) {
+  const StoredItem& item = items_.at(skipped);
+  viewer.fade(kSkipLeaves, [&](ItemIndex liked) { return share_topic(items_.at(liked), item); });
+}
+
+void Feed::take_outcome(Viewer& viewer, ItemIndex item, const Event& event, float worth) {
   const auto served = std::ranges::find(viewer.served, item, &Served::item);
   if (served == viewer.served.end()) return;
   served->on_screen = true;
   Outcomes& came = served->came;
-  const float watched = sane_watched(event);
-  if (is_view(event.action) && watched >= kCompleteFrom) set(came, Outcome::complete);
+  const bool completed = sane_watched(event) >= kCompleteFrom || worth >= kWorthComplete;
+  if (is_view(event.action) && completed) set(came, Outcome::complete);
   if (event.action == Action::like) set(came, Outcome::like);
   if (event.action == Action::share) set(came, Outcome::share);
   if (event.action == Action::follow) set(came, Outcome::follow);
   if (event.action == Action::skip || event.action == Action::not_interested) set(came, Outcome::skip);
-  if (event.action == Action::view && watched < kSkipBelow) set(came, Outcome::skip);
+  if (event.action == Action::view && worth <= kWorthSkipped) set(came, Outcome::skip);
   if (event.action == Action::report) set(came, Outcome::report);
 }
 
 void Feed::served(UserId id, std::span<const Ranked> page, std::int64_t now_ms) {
   Viewer* viewer = viewers_.remember(id);
   if (!viewer) return;
+  // Whoever asks for the next page has left the items of the last: what came of them is known.
+  std::vector<Served> rows;
+  for (const bool on_screen : {true, false}) {
+    std::ranges::copy_if(viewer->served, std::back_inserter(rows),
+                         [&](const Served& served) { return served.on_screen == on_screen; });
+  }
+  const auto left = static_cast<std::size_t>(std::ranges::count(viewer->served, true, &Served::on_screen));
+  viewer->served = std::move(rows);
+  learn_served(*viewer, id, left);
   for (const Ranked& ranked : page) {
     const std::optional<ItemIndex> item = items_.find(ranked.item);
     if (!item) continue;
@@ -205,7 +230,7 @@ void Feed::learn_served(Viewer& viewer, UserId id, std::size_t count) {
     Example seen = example(id, served.item, served.evidence, served.time_ms);
     scorer_.learn(seen, served.came);
     if (was_liked(served.came)) liked.push_back(seen);
-    if (!was_liked(served.came) && skipped.size() < kAgainstMax) skipped.push_back(seen);
+    if (has(served.came, Outcome::skip) && skipped.size() < kAgainstMax) skipped.push_back(seen);
   }
   viewer.served.erase(viewer.served.begin(), viewer.served.begin() + static_cast<std::ptrdiff_t>(count));
   if (skipped.empty()) return;

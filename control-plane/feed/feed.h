@@ -29,7 +29,7 @@ namespace ribalta::feed {
 
 /// Items of one page; more are not given.
 inline constexpr std::size_t kPageMax = 100;
-/// What comes of an item is waited for so long after it was served: likes come late. Then the scorer learns from it.
+/// The scorer learns what came of an item when its viewer goes on to the next page, or so long after it was served.
 inline constexpr std::chrono::minutes kOutcomeWindow{10};
 
 struct FeedOptions {
@@ -41,8 +41,8 @@ struct FeedOptions {
   std::chrono::milliseconds new_for = std::chrono::hours{72};  ///< a later item gets exploration's guarantee
   std::size_t embedding_dimensions = 0;                        ///< 0: items have no embeddings
   std::size_t candidates_per_source = 100;
-  float taste_half_life = 15;  ///< in items: what was liked so many items ago counts half
-  float taste_floor = 0.1F;    ///< and never less than this
+  float taste_half_life = 6;  ///< in items: what was liked so many items ago counts half
+  float taste_floor = 0.05F;  ///< and never less than this
   /// The names of what `train` gives, or of what else is installed.
   std::vector<std::string> trained{"taste", "factors", "watched_together"};
 };
@@ -96,7 +96,8 @@ class Feed {
 
  private:
   void learn(const Event& event);
-  void take_outcome(Viewer& viewer, ItemIndex item, const Event& event);
+  void fade_taste(Viewer& viewer, ItemIndex skipped);
+  void take_outcome(Viewer& viewer, ItemIndex item, const Event& event, float worth);
   void learn_served(Viewer& viewer, UserId id, std::size_t count);
   [[nodiscard]] Example example(UserId viewer, ItemIndex item, const Evidence& evidence, std::int64_t now_ms) const;
   [[nodiscard]] std::vector<Seen> weighted_taste(const Viewer* viewer) const;

@@ -5,6 +5,12 @@
 
 namespace ribalta::feed {
 
+bool share_topic(const StoredItem& a, const StoredItem& b) {
+  return std::ranges::any_of(a.topics, [&b](TopicId topic) {
+    return topic.value != 0 && std::ranges::find(b.topics, topic) != b.topics.end();
+  });
+}
+
 std::optional<ItemIndex> Items::upsert(const Item& item) {
   auto found = indices_.find(item.id);
   if (found == indices_.end()) {

@@ -33,6 +33,8 @@ struct StoredItem {
   bool visible = true;
 };
 
+bool share_topic(const StoredItem& a, const StoredItem& b);
+
 class Items {
  public:
   /// Adds it or changes it; negative times count as 0. Nothing where it is no item (id 0) or no room is left.

@@ -19,6 +19,12 @@ constexpr float kBeta = 1;
 
 float chance(float logit) { return 1 / (1 + std::exp(-std::clamp(logit, -kLogitMax, kLogitMax))); }
 
+/// What a viewer thinks of a topic or an author is learned from a few events, and changes: its pace does not fall, and
+/// each event leaves so much of what the earlier ones said.
+constexpr float kPersonalRate = 4;
+constexpr float kPersonalSquaresMax = 2;
+constexpr float kPersonalKept = 0.9F;
+
 bool finite_within(float value, float low, float high) { return std::isfinite(value) && value >= low && value <= high; }
 
 }  // namespace
@@ -63,13 +69,18 @@ Chances Scorer::logits(const Features& features, bool with_duration) const {
   return sums;
 }
 
+float Scorer::rate(std::uint32_t slot) const {
+  if (slot < kDenseSlots) return options_.rate;
+  return slot < slots_.size() / 2 ? options_.sparse_rate : kPersonalRate;
+}
+
 /// The weight that follows from a slot's sums (McMahan et al., algorithm 1), pulled to its prior instead of to 0.
 void Scorer::settle(std::uint32_t slot, std::size_t outcome) {
   Slot& s = slots_[slot];
   const bool dense = slot < kDenseSlots;
   const float l1 = dense ? 0 : options_.sparse_l1;
   const float z = s.z[outcome];
-  const float pace = (kBeta + std::sqrt(s.n[outcome])) / (dense ? options_.rate : options_.sparse_rate) + options_.l2;
+  const float pace = (kBeta + std::sqrt(s.n[outcome])) / rate(slot) + options_.l2;
   const float moved = std::abs(z) <= l1 ? 0 : -(z - std::copysign(l1, z)) / pace;
   s.w[outcome] = std::clamp((dense ? prior(slot)[outcome] : 0) + moved, -kFeatureWeightMax, kFeatureWeightMax);
 }
@@ -82,9 +93,11 @@ void Scorer::update(const Features& features, std::size_t outcome, float gradien
     const bool dense = feature.slot < kDenseSlots;
     const float base = dense ? prior(feature.slot)[outcome] : 0;
     const float before = slot.n[outcome];
-    const float after = std::min(before + g * g, kSquaresMax);
-    const float sigma = (std::sqrt(after) - std::sqrt(before)) / (dense ? options_.rate : options_.sparse_rate);
-    const float z = slot.z[outcome] + g - sigma * (slot.w[outcome] - base);
+    const bool personal = feature.slot >= slots_.size() / 2;
+    const float after = std::min(before + g * g, personal ? kPersonalSquaresMax : kSquaresMax);
+    const float sigma = (std::sqrt(after) - std::sqrt(before)) / rate(feature.slot);
+    const float kept = personal ? kPersonalKept : 1;
+    const float z = kept * slot.z[outcome] + g - sigma * (slot.w[outcome] - base);
     slot.z[outcome] = std::clamp(z, -kGradientsMax, kGradientsMax);
     slot.n[outcome] = after;
     settle(feature.slot, outcome);

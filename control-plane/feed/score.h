@@ -18,7 +18,9 @@
 
 namespace ribalta::feed {
 
-/// What may come of showing an item. `choice` is learned from lists: that one of them was liked, and the others not.
+/// What may come of showing an item. `complete`: watched to its end, or clearly longer than is usual at its duration;
+/// `skip`: left at once, or clearly sooner than is usual. `choice` is learned from lists: that one of them was liked,
+/// and the others not.
 enum class Outcome : std::uint8_t { complete, like, share, follow, skip, report, choice };
 BOOST_DESCRIBE_ENUM(Outcome, complete, like, share, follow, skip, report, choice)
 inline constexpr std::size_t kOutcomes = 7;
@@ -40,7 +42,7 @@ struct ScorerOptions {
   Weights weights;
   std::uint32_t slots_log2 = 18;  ///< of the table of hashed features, 84 bytes each: kSlotsLog2Min..kSlotsLog2Max
   float rate = 0.08F;             ///< of learning what every example has, over 0 and at most 1
-  float sparse_rate = 0.4F;       ///< of learning items, authors, topics: each is seen seldom
+  float sparse_rate = 0.2F;       ///< of learning items, authors, topics: each is seen seldom
   float sparse_l1 = 0.15F;        ///< a hashed feature below it does not count: chance moves that much
   float l2 = 1;
 };
@@ -115,6 +117,7 @@ class Scorer {
   [[nodiscard]] std::uint32_t hashed(std::uint64_t kind, std::uint64_t a, std::uint64_t b = 0) const;
   [[nodiscard]] Chances logits(const Features& features, bool with_duration) const;
   void update(const Features& features, std::size_t outcome, float gradient);
+  [[nodiscard]] float rate(std::uint32_t slot) const;
   void settle(std::uint32_t slot, std::size_t outcome);
   [[nodiscard]] std::array<float, kOutcomes> prior(std::uint32_t slot) const;
   [[nodiscard]] std::string_view group_name(std::uint32_t group) const;

@@ -45,7 +45,9 @@ std::uint64_t mixed(std::uint64_t x) {  // splitmix64's finaliser
 
 std::uint32_t Scorer::hashed(std::uint64_t kind, std::uint64_t a, std::uint64_t b) const {
   const std::uint64_t hash = mixed(mixed(mixed(kind) + a) + b);
-  return kDenseSlots + static_cast<std::uint32_t>(hash % (slots_.size() - kDenseSlots));
+  const std::uint64_t half = slots_.size() / 2;
+  const bool personal = kind == kGroupYourAuthor || kind == kGroupYourTopic;
+  return static_cast<std::uint32_t>(personal ? half + hash % half : kDenseSlots + hash % (half - kDenseSlots));
 }
 
 void Scorer::extract_evidence(const Example& example, Features& out) const {

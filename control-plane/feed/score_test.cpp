@@ -90,7 +90,7 @@ TEST_CASE("score: an author whose items are reported falls, for everybody; one t
     stranger.viewer = UserId{200 + static_cast<std::uint64_t>(i)};
     scorer.learn(stranger, only(Outcome::skip));
   }
-  CHECK(scorer.score(reported) < scorer.score(usual) - 2);
+  CHECK(scorer.score(reported) < scorer.score(usual) - 0.5F);
   Example stranger = liked;
   stranger.viewer = UserId{999};
   CHECK(scorer.score(liked) > scorer.score(stranger) + 0.3F);

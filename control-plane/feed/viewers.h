@@ -1,6 +1,7 @@
 // What the feed remembers of each viewer: what they liked, what they were shown lately, what they never want again.
 #pragma once
 
+#include <algorithm>
 #include <bitset>
 #include <cstdint>
 #include <span>
@@ -18,6 +19,8 @@ namespace ribalta::feed {
 inline constexpr std::size_t kViewersMax = std::size_t{1} << 20;
 /// Items of a taste: beyond them the oldest are forgotten. Some hours of watching.
 inline constexpr std::size_t kTasteMax = 256;
+/// What was liked once keeps at least this weight.
+inline constexpr float kTasteWeightMin = 0.02F;
 /// Items that a viewer was shown: 20 000 in a week are one every 30 s, day and night. Beyond them the oldest may come
 /// again.
 inline constexpr std::size_t kShownMax = 20'000;
@@ -53,6 +56,13 @@ class Viewer {
 
   /// Liked it that much; the greatest of an item's weights stays.
   void like(ItemIndex item, float weight, std::int64_t time_ms);
+  /// What of their taste is so counts that much less.
+  template <class Is>
+  void fade(float leaves, const Is& is) {
+    for (Seen& seen : taste_) {
+      if (is(seen.item)) seen.weight = std::max(seen.weight * leaves, kTasteWeightMin);
+    }
+  }
   /// Never again, and it says nothing of their taste.
   void unwant(ItemIndex item);
   [[nodiscard]] bool wants(ItemIndex item) const;
