@@ -15,6 +15,9 @@ using Vector = Eigen::Matrix<float, kFactors, 1>;
 /// Items of one centre that placing it looks at, and how often it is moved: more make hardly better lists.
 constexpr std::size_t kSamplePerCentre = 64;
 constexpr int kMoves = 6;
+/// Items below it are far from every viewer, or nobody has watched them; products of smaller numbers leave the range in
+/// which a processor is fast.
+constexpr float kSquaresMin = 1e-16F;
 /// Rows that are compared with all centres at once.
 constexpr Eigen::Index kBlock = 256;
 
@@ -48,9 +51,10 @@ Rows gathered(const Ials& model, std::span<const ItemIndex> items) {
 }  // namespace
 
 FactorIndex::FactorIndex(std::unique_ptr<const Ials> model, std::size_t read) : model_(std::move(model)), read_(read) {
-  std::vector<ItemIndex> known;  // nothing is told by an item that nobody has watched
+  std::vector<ItemIndex> known;
   for (ItemIndex item = 0; item < model_->items(); ++item) {
-    if (model_->item(item) != Factors{}) known.push_back(item);
+    const Factors factors = model_->item(item);
+    if (Eigen::Map<const Vector>{factors.data()}.squaredNorm() > kSquaresMin) known.push_back(item);
   }
   if (known.size() > read_) place_centres(known);
   fill_lists(known);

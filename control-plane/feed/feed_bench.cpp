@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -27,6 +28,13 @@ constexpr std::int64_t kBeginMs = 1'800'000'000'000;
 constexpr std::int64_t kSpanMs = 7LL * 24 * 3600 * 1000;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+/// Of this thread, which waits for nothing while it makes a page: what others do on the machine is not in it.
+double cpu_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return 1000 * static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e6;
+}
 
 double resident_mb() {
   std::ifstream status{"/proc/self/status"};
@@ -98,9 +106,9 @@ int run(std::size_t items, std::size_t viewers, std::size_t events, std::size_t 
     request.audience.viewer = UserId{1 + random.below(viewers)};
     request.audience.now_ms = kBeginMs + kSpanMs;
     request.seed = i;
-    const Clock::time_point begin = Clock::now();
+    const double begin = cpu_ms();
     const std::vector<Ranked> page = feed.rank(request);
-    milliseconds.push_back(1000 * seconds_since(begin));
+    milliseconds.push_back(cpu_ms() - begin);
     if (page.size() != request.count) return 1;
   }
   std::ranges::sort(milliseconds);

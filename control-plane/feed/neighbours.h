@@ -30,17 +30,13 @@ class Neighbours {
   [[nodiscard]] std::size_t items() const { return begins_.empty() ? 0 : begins_.size() - 1; }
   [[nodiscard]] std::span<const Neighbour> row(ItemIndex item) const;
 
-  /// The sum over the history of weight × row, for every item that any row names: `reached` are those, unsorted.
-  struct Sums {
-    std::vector<float> value;  ///< by item, 0 where nothing was reached
-    std::vector<ItemIndex> reached;
-  };
-  [[nodiscard]] Sums sums(std::span<const Seen> weighed) const;
   void find(std::span<const Seen> weighed, std::size_t limit, const Allowed& allowed,
             std::vector<Candidate>& out) const;
   void score(std::span<const Seen> weighed, std::span<const ItemIndex> items, std::span<float> out) const;
 
  private:
+  class Sums;
+
   std::vector<std::size_t> begins_;
   std::vector<Neighbour> all_;
 };
