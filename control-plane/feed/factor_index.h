@@ -1,0 +1,47 @@
+// The best items for a viewer's numbers without looking at all of them: items lie in lists by the nearest of some
+// centres, and the lists whose centres promise most are read. How much is read does not grow with the catalogue.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "control-plane/feed/ials.h"
+#include "control-plane/feed/source.h"
+
+namespace ribalta::feed {
+
+/// Items that one question reads: 6 MB.
+inline constexpr std::size_t kFactorsRead = 24'000;
+inline constexpr std::size_t kFactorCentresMax = 1024;
+
+/// iALS as a source, with the index before it. Holds the model. The same model gives the same index.
+class FactorIndex final : public Source {
+ public:
+  /// @param read  items that one question reads; of fewer, all are read and the answer is exact
+  explicit FactorIndex(std::unique_ptr<const Ials> model, std::size_t read = kFactorsRead);
+
+  [[nodiscard]] std::string_view name() const override { return model_->name(); }
+  void find(std::span<const Seen> history, std::int64_t now_ms, std::size_t limit, const Allowed& allowed,
+            std::vector<Candidate>& out) const override;
+  void score(std::span<const Seen> history, std::int64_t now_ms, std::span<const ItemIndex> items,
+             std::span<float> out) const override {
+    model_->score(history, now_ms, items, out);
+  }
+
+ private:
+  void place_centres(std::span<const ItemIndex> known);
+  void fill_lists(std::span<const ItemIndex> known);
+
+  std::unique_ptr<const Ials> model_;
+  std::size_t read_;
+  std::vector<float> centres_;       ///< kFactors each; none: all items are read
+  std::vector<std::size_t> begins_;  ///< of each centre's list, and the end
+  std::vector<ItemIndex> items_;     ///< list by list
+  std::vector<float> factors_;       ///< the same, kFactors each
+};
+
+}  // namespace ribalta::feed

@@ -1,0 +1,255 @@
+#include "control-plane/feed/feed.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <iterator>
+#include <utility>
+
+namespace ribalta::feed {
+namespace {
+
+/// The year 2255. Times from outside are brought into 0..this, so that sums of them fit.
+constexpr std::int64_t kTimeMaxMs = 9'000'000'000'000;
+/// Watched shares are cut off at this: whoever leaves a video running is no greater lover of it.
+constexpr float kWatchedMax = 3;
+/// Watched so far counts as completed, whatever is usual.
+constexpr float kCompleteFrom = 0.95F;
+/// Watched longer than this share of the views of items of its length: it was liked a little; counts as completed; at
+/// most this, counts as skipped.
+constexpr float kWorthLiked = 0.55F;
+constexpr float kWorthComplete = 0.6F;
+constexpr float kWorthSkipped = 0.2F;
+/// A skipped item takes so much from each liked one that shares a topic: tastes change, and skipping is how people say
+/// it.
+constexpr float kSkipLeaves = 0.7F;
+/// Items of one page that one liked item is learned against.
+constexpr std::size_t kAgainstMax = 4;
+
+std::int64_t sane_time(std::int64_t time_ms) { return std::clamp<std::int64_t>(time_ms, 0, kTimeMaxMs); }
+
+float sane_watched(const Event& event) {
+  const float watched = event.watched > 0 ? std::min(event.watched, kWatchedMax) : 0;
+  return event.action == Action::complete ? std::max(watched, 1.0F) : watched;
+}
+
+/// How much an event says of liking the item; 0: nothing.
+float liking(Action action, float worth) {
+  switch (action) {
+    case Action::like:
+    case Action::complete:
+      return 1;
+    case Action::share:
+    case Action::follow:
+      return 1.5F;
+    case Action::view:
+      return worth >= kWorthLiked ? worth : 0;
+    case Action::impression:
+    case Action::skip:
+    case Action::report:
+    case Action::not_interested:
+      break;
+  }
+  return 0;
+}
+
+bool is_view(Action action) { return action == Action::view || action == Action::complete || action == Action::skip; }
+
+void set(Outcomes& came, Outcome outcome) { came.set(static_cast<std::size_t>(outcome)); }
+bool has(const Outcomes& came, Outcome outcome) { return came[static_cast<std::size_t>(outcome)]; }
+
+bool was_liked(const Outcomes& came) {
+  return has(came, Outcome::complete) || has(came, Outcome::like) || has(came, Outcome::share) ||
+         has(came, Outcome::follow);
+}
+
+/// In place of a model that is not installed: it knows nothing.
+class Absent final : public Source {
+ public:
+  explicit Absent(std::string_view name) : name_(name) {}
+  [[nodiscard]] std::string_view name() const override { return name_; }
+  void find(std::span<const Seen> /*history*/, std::int64_t /*now_ms*/, std::size_t /*limit*/,
+            const Allowed& /*allowed*/, std::vector<Candidate>& /*out*/) const override {}
+  void score(std::span<const Seen> /*history*/, std::int64_t /*now_ms*/, std::span<const ItemIndex> /*items*/,
+             std::span<float> out) const override {
+    std::ranges::fill(out, 0.0F);
+  }
+
+ private:
+  std::string name_;
+};
+
+std::vector<std::string> source_names(const FeedOptions& options) {
+  std::vector<std::string> names{"watched_next", "popular", "newest", "alike"};
+  names.insert(names.end(), options.trained.begin(), options.trained.end());
+  return names;
+}
+
+}  // namespace
+
+Feed::Feed(const FeedOptions& options)
+    : options_(options),
+      exploration_(options.exploration),
+      transitions_(TransitionOptions{}),
+      popular_(options.popularity_half_life),
+      newest_(items_),
+      scorer_(source_names(options), options.scorer) {
+  if (options.embedding_dimensions > 0) embeddings_ = std::make_unique<Embeddings>(options.embedding_dimensions);
+  for (const std::string& name : scorer_.sources()) absent_.push_back(std::make_unique<Absent>(name));
+  list_sources();
+}
+
+void Feed::list_sources() {
+  sources_.clear();
+  for (const auto& absent : absent_) sources_.push_back(absent.get());
+  const auto put = [this](const Source* source) {
+    const auto place = std::ranges::find(scorer_.sources(), source->name());
+    assert(place != scorer_.sources().end());
+    sources_[static_cast<std::size_t>(place - scorer_.sources().begin())] = source;
+  };
+  put(&transitions_);
+  put(&popular_);
+  put(&newest_);
+  if (embeddings_) put(embeddings_.get());
+  for (const auto& model : trained_) put(model.get());
+}
+
+Result<void> Feed::install(Trained trained) {
+  for (const auto& model : trained) {
+    if (std::ranges::find(options_.trained, model->name()) == options_.trained.end()) {
+      return fail(Code::not_found, "feed: no source is called", model->name());
+    }
+  }
+  trained_ = std::move(trained);
+  list_sources();
+  return {};
+}
+
+void Feed::upsert(std::span<const Item> items, std::int64_t now_ms) {
+  now_ms = sane_time(now_ms);
+  for (const Item& item : items) {
+    const std::optional<ItemIndex> index = items_.upsert(item);
+    if (!index) continue;
+    if (embeddings_ && !item.embedding.empty()) embeddings_->add(*index, item.embedding);
+    const StoredItem& stored = items_.at(*index);
+    if (!stored.visible) {
+      exploration_.close(*index);
+    } else if (stored.published_ms >= now_ms - options_.new_for.count()) {
+      exploration_.open(*index, stored.duration_ms, std::max(now_ms, stored.published_ms));
+    }
+  }
+  exploration_.expire(now_ms);
+}
+
+void Feed::learn(std::span<const Event> events) {
+  for (const Event& event : events) learn(event);
+}
+
+void Feed::learn(const Event& event) {
+  const std::optional<ItemIndex> index = items_.find(event.item);
+  Viewer* viewer = index && items_.at(*index).author != event.viewer ? viewers_.remember(event.viewer) : nullptr;
+  if (!viewer) {
+    ++ignored_;
+    return;
+  }
+  const std::int64_t duration_ms = items_.at(*index).duration_ms;
+  const std::int64_t time_ms = sane_time(event.time_ms);
+  const float watched = sane_watched(event);
+  bool first = false;
+  Shown& shown = viewer->show(*index, time_ms, options_.shown_window.count(), first);
+  if (first) exploration_.impression(*index);
+  const float worth = exploration_.worth(duration_ms, watched);
+  if (is_view(event.action) && !std::exchange(shown.watched, true)) {
+    exploration_.view(*index, duration_ms, watched);
+    if (event.action == Action::skip || worth <= kWorthSkipped) fade_taste(*viewer, *index);
+  }
+  if (const float weight = liking(event.action, worth); weight > 0 && viewer->wants(*index)) {
+    if (!std::exchange(shown.liked, true)) {
+      transitions_.learn(viewer->taste(), {*index, weight, time_ms});
+      popular_.learn({.item = *index, .weight = weight, .time_ms = time_ms});
+    }
+    viewer->like(*index, weight, time_ms);
+  }
+  if (event.action == Action::not_interested || event.action == Action::report) viewer->unwant(*index);
+  take_outcome(*viewer, *index, event, worth);
+
+  const auto due = std::ranges::find_if(viewer->served, [time_ms](const Served& served) {
+    return served.time_ms > time_ms - std::chrono::milliseconds{kOutcomeWindow}.count();
+  });
+  learn_served(*viewer, event.viewer, static_cast<std::size_t>(due - viewer->served.begin()));
+}
+
+void Feed::fade_taste(Viewer& viewer, ItemIndex skipped) {
+  const StoredItem& item = items_.at(skipped);
+  viewer.fade(kSkipLeaves, [&](ItemIndex liked) { return share_topic(items_.at(liked), item); });
+}
+
+void Feed::take_outcome(Viewer& viewer, ItemIndex item, const Event& event, float worth) {
+  const auto served = std::ranges::find(viewer.served, item, &Served::item);
+  if (served == viewer.served.end()) return;
+  served->on_screen = true;
+  Outcomes& came = served->came;
+  const bool completed = sane_watched(event) >= kCompleteFrom || worth >= kWorthComplete;
+  if (is_view(event.action) && completed) set(came, Outcome::complete);
+  if (event.action == Action::like) set(came, Outcome::like);
+  if (event.action == Action::share) set(came, Outcome::share);
+  if (event.action == Action::follow) set(came, Outcome::follow);
+  if (event.action == Action::skip || event.action == Action::not_interested) set(came, Outcome::skip);
+  if (event.action == Action::view && worth <= kWorthSkipped) set(came, Outcome::skip);
+  if (event.action == Action::report) set(came, Outcome::report);
+}
+
+void Feed::served(UserId id, std::span<const Ranked> page, std::int64_t now_ms) {
+  Viewer* viewer = viewers_.remember(id);
+  if (!viewer) return;
+  // Whoever asks for the next page has left the items of the last: what came of them is known.
+  std::vector<Served> rows;
+  for (const bool on_screen : {true, false}) {
+    std::ranges::copy_if(viewer->served, std::back_inserter(rows),
+                         [&](const Served& served) { return served.on_screen == on_screen; });
+  }
+  const auto left = static_cast<std::size_t>(std::ranges::count(viewer->served, true, &Served::on_screen));
+  viewer->served = std::move(rows);
+  learn_served(*viewer, id, left);
+  for (const Ranked& ranked : page) {
+    const std::optional<ItemIndex> item = items_.find(ranked.item);
+    if (!item) continue;
+    std::erase_if(viewer->served, [&](const Served& served) { return served.item == *item && !served.on_screen; });
+    viewer->served.push_back({.item = *item, .evidence = ranked.evidence, .time_ms = sane_time(now_ms)});
+  }
+  if (viewer->served.size() > kServedMax) learn_served(*viewer, id, viewer->served.size() - kServedMax);
+}
+
+/// The first `count` of what was served: what came of them is taken as known now. What nobody saw teaches nothing.
+void Feed::learn_served(Viewer& viewer, UserId id, std::size_t count) {
+  if (count == 0) return;
+  std::vector<Example> liked;
+  std::vector<Example> skipped;
+  for (const Served& served : std::span{viewer.served}.first(count)) {
+    if (!served.on_screen) continue;
+    Example seen = example(id, served.item, served.evidence, served.time_ms);
+    scorer_.learn(seen, served.came);
+    if (was_liked(served.came)) liked.push_back(seen);
+    if (has(served.came, Outcome::skip) && skipped.size() < kAgainstMax) skipped.push_back(seen);
+  }
+  viewer.served.erase(viewer.served.begin(), viewer.served.begin() + static_cast<std::ptrdiff_t>(count));
+  if (skipped.empty()) return;
+  for (const Example& one : liked) {
+    std::vector<Example> list{one};
+    list.insert(list.end(), skipped.begin(), skipped.end());
+    scorer_.learn_choice(list, 0);
+  }
+}
+
+std::vector<Interaction> Feed::interactions() const {
+  std::vector<Interaction> all;
+  const std::span<const Viewer> viewers = viewers_.all();
+  for (std::size_t viewer = 0; viewer < viewers.size(); ++viewer) {
+    for (const Seen& seen : viewers[viewer].taste()) {
+      all.push_back({static_cast<ViewerIndex>(viewer), seen.item, seen.weight, seen.time_ms});
+    }
+  }
+  return all;
+}
+
+}  // namespace ribalta::feed

@@ -1,0 +1,98 @@
+// A page: from sources over the filter and the scorer to the order in which items are shown.
+#include <algorithm>
+#include <cmath>
+
+#include "control-plane/feed/feed.h"
+#include "control-plane/feed/random.h"
+
+namespace ribalta::feed {
+
+/// What was liked last counts most, whichever source is asked; by rank and not by age, so that whoever comes back after
+/// a month is met where they left.
+std::vector<Seen> Feed::weighted_taste(const Viewer* viewer) const {
+  if (!viewer) return {};
+  const std::span<const Seen> taste = viewer->taste();
+  std::vector<Seen> weighted{taste.begin(), taste.end()};
+  for (std::size_t i = 0; i < weighted.size(); ++i) {
+    const auto newer = static_cast<float>(weighted.size() - 1 - i);
+    weighted[i].weight *= std::max(options_.taste_floor, std::exp2(-newer / options_.taste_half_life));
+  }
+  return weighted;
+}
+
+/// What any source proposes, by index, each once. A source is asked to keep to the filter, and is not believed.
+std::vector<ItemIndex> Feed::candidates(std::span<const Seen> taste, const Filter& filter, std::int64_t now_ms) const {
+  const Allowed allowed = [&filter](ItemIndex item) { return filter.allows(item); };
+  std::vector<Candidate> found;
+  std::vector<ItemIndex> items;
+  for (const Source* source : sources_) {
+    found.clear();
+    source->find(taste, now_ms, options_.candidates_per_source, allowed, found);
+    if (found.size() > options_.candidates_per_source) found.resize(options_.candidates_per_source);
+    for (const Candidate& candidate : found) items.push_back(candidate.item);
+  }
+  std::ranges::sort(items);
+  items.erase(std::unique(items.begin(), items.end()), items.end());
+  std::erase_if(items, [&filter](ItemIndex item) { return !filter.allows(item); });
+  return items;
+}
+
+std::vector<ItemIndex> Feed::explored(const Request& request, const Filter& filter) const {
+  // Viewers who ask with one seed are not to be shown the same items.
+  const std::uint64_t seed = Random{request.seed, request.audience.viewer.value}.bits();
+  const std::size_t slots = exploration_.slots(std::min(request.count, kPageMax), seed);
+  return exploration_.draw(slots, seed, [&filter](ItemIndex item) { return filter.allows(item); });
+}
+
+Example Feed::example(UserId viewer, ItemIndex index, const Evidence& evidence, std::int64_t now_ms) const {
+  const StoredItem& item = items_.at(index);
+  return {.evidence = evidence,
+          .viewer = viewer,
+          .item = item.id,
+          .author = item.author,
+          .topics = item.topics,
+          .duration_ms = item.duration_ms,
+          .age_ms = now_ms - item.published_ms,
+          .hour = static_cast<int>(now_ms / 3'600'000 % 24)};
+}
+
+std::vector<Ranked> Feed::rank(const Request& request) const {
+  Audience audience = request.audience;
+  audience.now_ms = std::clamp<std::int64_t>(audience.now_ms, 0, 9'000'000'000'000);
+  const std::size_t count = std::min(request.count, kPageMax);
+  const Viewer* viewer = viewers_.find(audience.viewer);
+  const Filter filter{items_, viewer, audience, options_.shown_window};
+  const std::vector<Seen> taste = weighted_taste(viewer);
+
+  const std::vector<ItemIndex> exploring = explored(request, filter);
+  std::vector<ItemIndex> items = candidates(taste, filter, audience.now_ms);
+  std::erase_if(items, [&](ItemIndex item) { return std::ranges::find(exploring, item) != exploring.end(); });
+  const std::size_t proposed = items.size();
+  items.insert(items.end(), exploring.begin(), exploring.end());  // scored beside the others, to say why
+
+  const std::vector<Evidence> evidence = gather(sources_, taste, audience.now_ms, items);
+  std::vector<Candidate> scored(items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    scored[i] = {items[i], scorer_.score(example(audience.viewer, items[i], evidence[i], audience.now_ms))};
+  }
+  const std::vector<std::size_t> order =
+      diversify(items_, std::span{scored}.first(proposed), viewer ? viewer->last() : std::span<const ItemIndex>{},
+                count - exploring.size(), options_.diversity);
+
+  // Exploration's slots are spread over the page, from a place that the seed chooses.
+  std::vector<Ranked> page;
+  const std::size_t whole = order.size() + exploring.size();
+  std::size_t next_explored = 0;
+  std::size_t next = 0;
+  const std::uint64_t from = exploring.empty() ? 0 : Random{request.seed, 3}.below(whole / exploring.size());
+  while (page.size() < whole) {
+    const bool due = next_explored < exploring.size() &&
+                     (next == order.size() || page.size() >= from + next_explored * whole / exploring.size());
+    const std::size_t at = due ? proposed + next_explored++ : order[next++];
+    const Example why = example(audience.viewer, items[at], evidence[at], audience.now_ms);
+    page.push_back({items_.at(items[at]).id, scored[at].score, due, scorer_.explain(why), evidence[at]});
+  }
+  return page;
+}
+
+}  // namespace ribalta::feed

@@ -1,0 +1,255 @@
+#include "control-plane/feed/feed.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <set>
+#include <thread>
+
+#include "control-plane/feed/testing.h"
+
+namespace ribalta::feed {
+namespace {
+
+using testing::event;
+using testing::item;
+using testing::kDayMs;
+using testing::kNowMs;
+using testing::options;
+using testing::request;
+
+/// Proposes everything that there is and much that there is not, twice, whatever may be shown.
+class Hostile final : public Source {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "taste"; }
+  void find(std::span<const Seen> /*history*/, std::int64_t /*now_ms*/, std::size_t /*limit*/,
+            const Allowed& /*allowed*/, std::vector<Candidate>& out) const override {
+    for (ItemIndex i = 0; i < 70; ++i) {
+      out.push_back({i, std::nanf("")});
+      out.push_back({i, std::numeric_limits<float>::infinity()});
+    }
+    out.insert(out.begin(), {std::numeric_limits<ItemIndex>::max(), 5});
+  }
+  void score(std::span<const Seen> /*history*/, std::int64_t /*now_ms*/, std::span<const ItemIndex> items,
+             std::span<float> out) const override {
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      out[i] = i % 3 == 0 ? std::nanf("") : (i % 3 == 1 ? std::numeric_limits<float>::infinity() : -3e38F);
+    }
+  }
+};
+
+Trained one(std::unique_ptr<const Source> source) {
+  Trained trained;
+  trained.push_back(std::move(source));
+  return trained;
+}
+
+std::vector<ItemId> ids(const std::vector<Ranked>& page) {
+  std::vector<ItemId> found;
+  for (const Ranked& ranked : page) found.push_back(ranked.item);
+  return found;
+}
+
+/// 60 items of 20 authors, drawn with every property that a filter looks at.
+std::vector<Item> drawn_items(Random& random) {
+  std::vector<Item> items;
+  for (std::uint64_t id = 1; id <= 60; ++id) {
+    Item made = item(id, 1 + random.below(20), 1 + random.below(5));
+    made.visible = random.below(5) > 0;
+    made.rating = static_cast<AgeRating>(random.below(3));
+    made.language = std::array{"", "it", "en"}[random.below(3)];
+    made.published_ms = kNowMs - kDayMs + static_cast<std::int64_t>(random.below(2 * kDayMs));
+    items.push_back(made);
+  }
+  return items;
+}
+
+TEST_CASE("feed: no source gets anything past the filter") {
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    Random random{seed};
+    Feed feed{options()};
+    const std::vector<Item> items = drawn_items(random);
+    feed.upsert(items, kNowMs);
+    REQUIRE(feed.install(one(std::make_unique<Hostile>())));
+    std::set<ItemId> shown;
+    for (int i = 0; i < 10; ++i) {
+      const std::uint64_t id = 1 + random.below(60);
+      shown.insert(ItemId{id});
+      feed.learn(std::array{event(3, id, random.below(2) == 0 ? Action::impression : Action::not_interested)});
+    }
+    Request asked = request(3, kNowMs, seed);
+    asked.audience.age = static_cast<AgeRating>(random.below(3));
+    if (random.below(2) == 0) asked.audience.languages = {"it"};
+    asked.audience.blocked = {UserId{1 + random.below(20)}, UserId{1 + random.below(20)}};
+    asked.count = 60;
+    std::set<ItemId> page;
+    for (const Ranked& ranked : feed.rank(asked)) {
+      CHECK(page.insert(ranked.item).second);
+      REQUIRE(ranked.item.value >= 1);
+      const Item& found = items[ranked.item.value - 1];
+      CHECK(found.visible);
+      CHECK(found.rating <= asked.audience.age);
+      CHECK((asked.audience.languages.empty() || found.language != "en"));
+      CHECK(found.published_ms <= kNowMs);
+      CHECK(found.author != UserId{3});
+      CHECK(std::ranges::find(asked.audience.blocked, found.author) == asked.audience.blocked.end());
+      CHECK((!shown.contains(found.id) || found.author == UserId{3}));
+      CHECK(std::isfinite(ranked.score));
+    }
+  }
+}
+
+TEST_CASE("feed: whatever events say, scores stay finite and pages come") {
+  FeedOptions with = options();
+  with.embedding_dimensions = 4;
+  Feed feed{with};
+  std::vector<Item> items;
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (std::uint64_t id = 1; id <= 50; ++id) {
+    Item made = item(id, id % 7);
+    made.duration_ms =
+        id % 2 == 0 ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
+    made.published_ms = id % 3 == 0 ? std::numeric_limits<std::int64_t>::min() : kNowMs;
+    made.embedding = {std::nanf(""), infinity, 1, 2};
+    if (id % 2 == 0) made.embedding = {1, static_cast<float>(id), 3, 4};
+    items.push_back(made);
+  }
+  for (std::uint64_t topic = 1; topic <= 100'000; ++topic) items[0].topics.push_back(TopicId{topic});
+  items.push_back(item(0));
+  feed.upsert(items, std::numeric_limits<std::int64_t>::max());
+  Random random{5};
+  const std::array watched{std::nanf(""), infinity, -infinity, 3e38F, -1.0F, 0.5F, 1.0F};
+  const std::array times{std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(),
+                         std::int64_t{-1}, kNowMs};
+  for (int round = 0; round < 100; ++round) {
+    const std::uint64_t viewer = random.below(4);
+    const std::int64_t now_ms = times[random.below(times.size())];
+    const auto page = feed.rank(request(viewer, now_ms, random.bits()));
+    for (const Ranked& ranked : page) CHECK(std::isfinite(ranked.score));
+    feed.served(UserId{viewer}, page, now_ms);
+    for (int i = 0; i < 50; ++i) {
+      feed.learn(std::array{event(viewer, random.below(60), static_cast<Action>(random.below(9)),
+                                  times[random.below(times.size())], watched[random.below(watched.size())])});
+    }
+  }
+  CHECK(feed.ignored() > 0);
+  CHECK(feed.rank(request(99)).size() == 20);
+}
+
+TEST_CASE("feed: a page has count items, each once, and reasons that add up to the score") {
+  Feed feed{options()};
+  std::vector<Item> items;
+  for (std::uint64_t id = 1; id <= 200; ++id) items.push_back(item(id, id % 50 + 1, id % 8 + 1));
+  feed.upsert(items, kNowMs);
+  for (std::uint64_t viewer = 300; viewer < 330; ++viewer) {
+    for (std::uint64_t i = 0; i < 10; ++i) {
+      feed.learn(std::array{event(viewer, 1 + (viewer + i * 8) % 200, Action::complete, kNowMs - 1000)});
+    }
+  }
+  const auto page = feed.rank(request(300));
+  REQUIRE(page.size() == 20);
+  for (const Ranked& ranked : page) {
+    REQUIRE_FALSE(ranked.terms.empty());
+    const float sum = std::accumulate(ranked.terms.begin(), ranked.terms.end(), 0.0F,
+                                      [](float all, const Term& term) { return all + term.amount; });
+    CHECK(sum == doctest::Approx(ranked.score).epsilon(1e-3));
+  }
+  Request more = request(300);
+  more.count = 1'000'000;
+  CHECK(feed.rank(more).size() <= kPageMax);
+  more.count = 0;
+  CHECK(feed.rank(more).empty());
+  CHECK(Feed{options()}.rank(request(1)).empty());
+}
+
+TEST_CASE("feed: new items get their slots and no more, and their impressions count once a viewer") {
+  Feed feed{options()};
+  std::vector<Item> items;
+  for (std::uint64_t id = 1; id <= 100; ++id) items.push_back(item(id, id));
+  Item fresh = item(500, 77);
+  fresh.published_ms = kNowMs - 1000;
+  items.push_back(fresh);
+  feed.upsert(items, kNowMs);
+  const ItemIndex index = 100;
+  CHECK(feed.exploration().is_open(index));
+  const auto page = feed.rank(request(300));
+  CHECK(std::ranges::count(page, true, &Ranked::exploring) == 1);
+  for (int i = 0; i < 5; ++i) feed.learn(std::array{event(300, 500, Action::view, kNowMs + i, 1)});
+  feed.learn(std::array{event(77, 500, Action::view, kNowMs, 1)});  // its author
+  CHECK(feed.exploration().impressions(index) == 1);
+  items.back().visible = false;
+  feed.upsert(items, kNowMs);
+  CHECK_FALSE(feed.exploration().is_open(index));
+}
+
+TEST_CASE("feed: what was served teaches the scorer once its outcome is known, and only if it was on the screen") {
+  Feed feed{options()};
+  std::vector<Item> items;
+  for (std::uint64_t id = 1; id <= 60; ++id) items.push_back(item(id, id));
+  feed.upsert(items, kNowMs);
+  const auto page = feed.rank(request(300));
+  feed.served(UserId{300}, page, kNowMs);
+  feed.learn(std::array{event(300, page[0].item.value, Action::complete, kNowMs + 1000)});
+  feed.learn(std::array{event(300, page[1].item.value, Action::skip, kNowMs + 2000)});
+  CHECK(feed.scorer().learned() == 0);
+  feed.learn(std::array{event(300, page[0].item.value, Action::like, kNowMs + 600'001)});
+  CHECK(feed.scorer().learned() == 3);  // both, and one chosen before the other
+}
+
+TEST_CASE("feed: an unknown name is not installed, and a snapshot goes to another feed") {
+  FeedOptions others = options();
+  others.trained = {"factors"};
+  Feed feed{others};
+  CHECK(feed.install(one(std::make_unique<Hostile>())).error().code == Code::not_found);
+  Feed same{others};
+  CHECK(same.restore(feed.snapshot()));
+  CHECK_FALSE(Feed{options()}.restore(feed.snapshot()));
+}
+
+TEST_CASE("feed: the same events give the same pages, on any number of threads") {
+  const auto made = [](std::size_t threads) {
+    FeedOptions with = options();
+    with.embedding_dimensions = 8;
+    auto feed = std::make_unique<Feed>(with);
+    Random random{9};
+    std::vector<Item> items;
+    for (std::uint64_t id = 1; id <= 300; ++id) {
+      Item one_item = item(id, 1 + random.below(40), 1 + random.below(8));
+      if (id > 280) one_item.published_ms = kNowMs;
+      for (int i = 0; i < 8; ++i) one_item.embedding.push_back(static_cast<float>(random.normal()));
+      items.push_back(one_item);
+    }
+    feed->upsert(items, kNowMs);
+    for (int i = 0; i < 4000; ++i) {
+      feed->learn(std::array{event(1000 + random.below(60), 1 + random.below(300), static_cast<Action>(random.below(6)),
+                                   kNowMs + i, 0.8F)});
+    }
+    REQUIRE(feed->install(train(feed->interactions(), {.threads = threads})));
+    return feed;
+  };
+  const auto alone = made(1);
+  const auto many = made(3);
+  std::vector<std::vector<Ranked>> expected(60);
+  for (std::uint64_t viewer = 0; viewer < 60; ++viewer) expected[viewer] = alone->rank(request(1000 + viewer));
+  std::vector<std::jthread> threads;
+  std::vector<std::vector<Ranked>> pages(60);
+  for (std::uint64_t thread = 0; thread < 3; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (std::uint64_t viewer = thread; viewer < 60; viewer += 3) pages[viewer] = many->rank(request(1000 + viewer));
+    });
+  }
+  threads.clear();
+  for (std::size_t viewer = 0; viewer < 60; ++viewer) {
+    REQUIRE(ids(pages[viewer]) == ids(expected[viewer]));
+    for (std::size_t i = 0; i < pages[viewer].size(); ++i) {
+      CHECK(pages[viewer][i].score == expected[viewer][i].score);
+      CHECK(pages[viewer][i].terms == expected[viewer][i].terms);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ribalta::feed

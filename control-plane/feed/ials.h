@@ -1,0 +1,63 @@
+// Viewers and items as 64 numbers each, by alternating least squares on implicit feedback (Rendle, Krichene, Zhang,
+// Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks", RecSys 2022): all pairs count, those
+// that happened more; regularisation grows with how often a viewer or an item was seen. Viewers are not kept: a history
+// gives a viewer's numbers when it is asked about, as the last step of training would.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "control-plane/feed/matrix.h"
+#include "control-plane/feed/source.h"
+
+namespace ribalta::feed {
+
+/// 256 bytes an item: 100 000 items are 26 MB, read through once for each question.
+inline constexpr std::size_t kFactors = 64;
+using Factors = std::array<float, kFactors>;
+
+inline constexpr std::size_t kIalsSweepsMax = 100;
+inline constexpr std::size_t kIalsThreadsMax = 16;
+
+struct IalsOptions {
+  float regularisation = 0.01F;    ///< λ; 1e-6 to 1e3
+  float unobserved_weight = 0.1F;  ///< α₀, beside 1 for what happened; 1e-6 to 10
+  std::size_t sweeps = 12;         ///< at most kIalsSweepsMax
+  std::uint64_t seed = 1;
+  std::size_t threads = 1;  ///< any number gives the same, bit for bit
+};
+
+class Ials final : public Source {
+ public:
+  Ials(const Matrix& matrix, const IalsOptions& options);
+
+  /// Gives an item its numbers from the histories of those who watched it: a new one, or one whose audience has grown.
+  /// The rest stays as it was trained. An index of kMatrixItemsMax or more is ignored.
+  void learn_item(ItemIndex item, std::span<const std::span<const Seen>> histories);
+
+  [[nodiscard]] std::string_view name() const override { return "factors"; }
+  void find(std::span<const Seen> history, std::int64_t now_ms, std::size_t limit, const Allowed& allowed,
+            std::vector<Candidate>& out) const override;
+  void score(std::span<const Seen> history, std::int64_t now_ms, std::span<const ItemIndex> items,
+             std::span<float> out) const override;
+
+  /// A viewer's numbers. Zeros for whoever has no history.
+  [[nodiscard]] Factors viewer(std::span<const Seen> history) const;
+  /// Zeros for an item that nobody has watched.
+  [[nodiscard]] Factors item(ItemIndex item) const;
+  [[nodiscard]] std::size_t items() const { return items_.size() / kFactors; }
+
+ private:
+  IalsOptions options_;
+  std::vector<float> items_;        ///< kFactors each, by item
+  std::vector<float> items_sum_;    ///< α₀ Σ v v' over items, kFactors × kFactors
+  std::vector<float> viewers_sum_;  ///< the same over viewers
+  std::size_t viewers_ = 0;
+  std::size_t items_trained_ = 0;  ///< how many items regularisation is scaled by
+};
+
+}  // namespace ribalta::feed
