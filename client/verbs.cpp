@@ -57,7 +57,7 @@ void describe_ledger(CLI::App& app, Verbs& verbs, const std::filesystem::path& p
   ledger_verb->require_subcommand(1);
   for (const char* name : {"verify", "statement", "export"}) {
     CLI::App* verb = ledger_verb->add_subcommand(name);
-    verb->allow_extras();
+    verb->allow_extras()->fallthrough(false);  // else the words would be taken for ours
     verb->callback([&verbs, programs, verb] {
       verbs.chosen = [&verbs, programs, verb] {
         std::vector<std::string> words = verb->remaining();

@@ -130,7 +130,7 @@ int main(int argc, char** argv) {
   CLI::App app{"What the ledger says: `ribalta ledger --help` tells more.", "ribalta-ledger"};
   app.require_subcommand(1);
   app.fallthrough();
-  app.add_option("--data", asked.data, "the instance's data folder")->envname("RIBALTA_DATA");
+  app.add_option("--data", asked.data, "the instance's data folder")->envname("RIBALTA_DATA")->take_last();
   app.add_option("--database", asked.database, "sqlite:FILE or postgresql:CONNECTION");
   CLI::App* const verifying = app.add_subcommand("verify", "checks all of it");
   verifying->add_option("--noted", asked.noted, "LINE:HASH");

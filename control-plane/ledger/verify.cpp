@@ -235,6 +235,15 @@ class Check {
 
 }  // namespace
 
+Result<Verified> verify_within(Store& store, const std::optional<Noted>& noted) {
+  Check check{store, noted};
+  while (true) {
+    const Result<bool> more = check.read_some();
+    if (!more) return pass(more);
+    if (!*more) return check.finish();
+  }
+}
+
 Result<Verified> verify(Store& store, const std::optional<Noted>& noted,
                         const std::function<void(std::int64_t, std::int64_t)>& on_progress) {
   const Result<End> end = store.end();

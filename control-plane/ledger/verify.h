@@ -32,4 +32,7 @@ struct Noted {
 Result<Verified> verify(Store& store, const std::optional<Noted>& noted = {},
                         const std::function<void(std::int64_t, std::int64_t)>& on_progress = {});
 
+/// The same, in the transaction that the store's connection is in.
+Result<Verified> verify_within(Store& store, const std::optional<Noted>& noted = {});
+
 }  // namespace ribalta::ledger

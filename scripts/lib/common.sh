@@ -40,7 +40,7 @@ packages_test=(doctest-dev libbenchmark-dev ffmpeg fonts-dejavu-core postgresql 
   libclang-rt-19-dev llvm-19 git procps iproute2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav rtmpdump obs-studio obs-plugins xvfb xauth dbus
   libgl1-mesa-dri)
-packages_bench=(ffmpeg curl wrk varnish libnginx-mod-rtmp)
+packages_bench=(ffmpeg curl wrk varnish libnginx-mod-rtmp time)
 
 # Node 18 (Debian's) or newer with npm builds the web application; what is there already is used.
 packages_web=()
