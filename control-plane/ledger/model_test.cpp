@@ -378,5 +378,5 @@ TEST_CASE("ledger: the book answers what a plain model answers") {
 }
 
 TEST_CASE("ledger: one on disk, which forgets between groups, answers what a plain model answers, and is whole") {
-  compare<OnDisk>(operations(2'400));
+  compare<OnDisk>(operations(1'200));
 }

@@ -37,7 +37,10 @@ class Check {
       : store_(&store),
         noted_(noted),
         replay_([this](TransferId id, std::int64_t before) { return recall(id, before); },
-                [this](std::int64_t sequence, const Step& step) { return compare(sequence, step); }) {}
+                [this](std::int64_t sequence, const Step& step) {
+                  told_.push_back({sequence, step, *replay_.book().transfer(step.id)});
+                  return Result<void>{};
+                }) {}
 
   /// @return false: there was nothing more to read.
   Result<bool> read_some() {
@@ -47,6 +50,7 @@ class Check {
     for (const Row& row : *rows) {
       expected_.push_back(row);
       if (auto taken = replay_.take(row.line, row.hash); !taken) return pass(taken);
+      if (auto compared = compare_told(); !compared) return pass(compared);
       if (noted_ && noted_->sequence == row.sequence && noted_->hash != row.hash)
         return wrong("the hash that was noted down is another than that of line", row.sequence);
     }
@@ -57,6 +61,8 @@ class Check {
   /// After the last line, in the same snapshot.
   Result<Verified> finish() {
     if (auto finished = replay_.finish(); !finished) return pass(finished);
+    if (auto compared = compare_told(); !compared) return pass(compared);
+    if (!told_.empty()) return wrong("no row for line", told_.front().sequence);
     if (auto ended = check_ended(); !ended) return pass(ended);
     for (const Row& row : expected_) {
       if (row.transfer != TransferId{}) return wrong("nothing stands for the line", row.sequence);
@@ -88,13 +94,29 @@ class Check {
     return {};
   }
 
-  /// What the rules make of a line, beside what was kept of it.
-  Result<void> compare(std::int64_t sequence, const Step& step) {
-    while (!expected_.empty() && expected_.front().transfer == TransferId{}) expected_.pop_front();
-    if (expected_.empty()) return wrong("no row for line", sequence);
-    const Row row = std::move(expected_.front());
-    expected_.pop_front();
-    const Recorded& recorded = *replay_.book().transfer(step.id);
+  /// What the rules made of a line, and the transfer as it was then.
+  struct Told {
+    std::int64_t sequence = 0;
+    Step step;
+    Recorded recorded;
+  };
+
+  /// Rows and what the replay told of them, as far as there are both: a group is told after its last row, all that
+  /// expires at one instant before its second.
+  Result<void> compare_told() {
+    while (!told_.empty() && !expected_.empty()) {
+      const Row row = std::move(expected_.front());
+      expected_.pop_front();
+      if (row.transfer == TransferId{}) continue;  // opens or closes an account
+      const Told told = std::move(told_.front());
+      told_.pop_front();
+      if (auto compared = compare(row, told); !compared) return compared;
+    }
+    return {};
+  }
+
+  Result<void> compare(const Row& row, const Told& told) {
+    const auto& [sequence, step, recorded] = told;
     const TransferId of = step.expired ? TransferId{} : recorded.asked.of;
     if (row.sequence != sequence || row.transfer != step.id || row.of != of || row.debit != step.debit ||
         row.credit != step.credit || row.minor != recorded.minor)
@@ -225,7 +247,8 @@ class Check {
   Store* store_;
   std::optional<Noted> noted_;
   Replay replay_;
-  std::deque<Row> expected_;  ///< rows whose lines the replay has, and has not told of yet
+  std::deque<Row> expected_;  ///< that nothing was told of yet
+  std::deque<Told> told_;     ///< whose row is still to come
   std::unordered_map<TransferId, TransferRow> places_;
   std::vector<std::pair<TransferId, State>> ended_;
   std::unordered_map<AccountId, Lines> lines_;

@@ -301,8 +301,7 @@ TEST_CASE("verify: whatever is changed in a table is found") {
       "UPDATE transfers SET reversed = reversed - 1 WHERE reversed > 0",
       "UPDATE transfers SET reversed = 1 WHERE reversed = 0 AND state = 'moved'",
       "DELETE FROM transfers WHERE sequence = 5",
-      "INSERT INTO transfers (id, sequence, state, reversed) VALUES ('00000000000000090000000000000001', 5, 'moved', "
-      "0)",
+      "INSERT INTO transfers SELECT '00000000000000090000000000000001', 5, 'moved', 0",
       "UPDATE accounts SET debits = debits + 1, credits = credits + 1 WHERE normal = 'debit'",
       "UPDATE accounts SET closed = 1 WHERE normal = 'debit'",
       "UPDATE accounts SET may_go_negative = 1",
