@@ -146,7 +146,7 @@ sql::Values cells_of(std::span<const Page> pages) {
 }  // namespace
 
 Result<Store> Store::open(const std::string& address, bool make) {
-  sql::Options options{.address = address, .connections = 1, .synchronous_full = true};
+  sql::Options options{.address = address, .connections = 1, .synchronous_full = true, .require_fsync = true};
   std::string file;
   if (address.starts_with(kSqlite)) {
     file = address.substr(kSqlite.size());
@@ -171,7 +171,9 @@ Result<Store> Store::open(const std::string& address, bool make) {
     }
     if (const Result<void> migrated = sql::migrate(*store.database_, schema(store.engine())); !migrated)
       return migrated.error().in("open the ledger");
-  } else if (!store.epoch()) {
+  } else if (const Result<Epoch> epoch = store.epoch(); !epoch) {
+    // A table that is not there is a wrong statement to both engines.
+    if (epoch.error().code != Code::internal) return epoch.error().in("open the ledger");
     return fail(Code::not_found, "there is no ledger in this database");
   }
   return store;

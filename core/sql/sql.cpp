@@ -90,7 +90,7 @@ class SociSession final : public Session {
       if (engine_ == Engine::postgresql) {
         session_.open(soci::postgresql, connect_);
         session_ << "SET client_min_messages = warning";  // notices go to standard error
-        return options.synchronous_full ? make_durable() : Result<void>{};
+        return make_durable(options);
       }
       session_.open(soci::sqlite3, "dbname=\"" + connect_ + "\"");
       auto* backend =
@@ -271,15 +271,18 @@ class SociSession final : public Session {
     }
   }
 
-  Result<void> make_durable() {
+  Result<void> make_durable(const Options& options) {
+    if (options.synchronous_full) {
+      session_ << "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = "
+                  "'off'";
+    }
+    if (!options.require_fsync) return {};
     std::string off;
     session_ << "SELECT coalesce(string_agg(name, ', '), '') FROM pg_settings WHERE name IN ('fsync', "
                 "'full_page_writes') AND setting = 'off'",
         soci::into(off);
     if (!off.empty())
       return fail(Code::conflict, "PostgreSQL may lose what it has committed, since it is off there", off);
-    session_ << "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = "
-                "'off'";
     return {};
   }
 

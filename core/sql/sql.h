@@ -170,8 +170,9 @@ struct Options {
   std::size_t connections = 4;            ///< 1..32; a caller waits at most `wait` for one
   std::chrono::milliseconds wait{5'000};  ///< for a connection, and for SQLite's write lock
   /// A commit that was answered is on disk. SQLite: fsync at each commit, not only at checkpoints. PostgreSQL: with
-  /// `synchronous_commit` off it is switched on; a server without fsync or full_page_writes is refused (conflict).
+  /// `synchronous_commit` off it is switched on.
   bool synchronous_full = false;
+  bool require_fsync = false;  ///< a PostgreSQL with fsync or full_page_writes off is refused (conflict)
 };
 
 /// Times a write transaction that the engine wants again (serialization failure, deadlock) is begun, in all.

@@ -350,7 +350,7 @@ TEST_CASE("a snapshot sees the database as it was, whatever is written meanwhile
 TEST_CASE("a server that may lose what it has committed is refused where that must not be") {
   for (const Engine engine : testing::engines()) {
     if (engine != Engine::postgresql) continue;
-    const auto opened = Database::open({.address = testing::fresh_database(engine), .synchronous_full = true});
+    const auto opened = Database::open({.address = testing::fresh_database(engine), .require_fsync = true});
     REQUIRE_FALSE(opened);
     CHECK(opened.error().code == Code::conflict);
     CHECK(opened.error().message.find("fsync") != std::string::npos);
