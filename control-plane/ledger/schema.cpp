@@ -10,6 +10,7 @@ namespace {
 struct Words {
   std::string sequence_key;
   std::string sorted;
+  std::string often_updated;  ///< PostgreSQL: room on each page for the next version of its rows
 };
 
 std::array<std::string, 8> statements(const Words& words) {
@@ -54,7 +55,8 @@ std::array<std::string, 8> statements(const Words& words) {
   credits_pending BIGINT NOT NULL,
   lines BIGINT NOT NULL,                     -- of the journal that concern it
   recent TEXT NOT NULL                       -- the last of these that fill no page yet: numbers with commas
-))" + words.sorted,
+))" + words.sorted +
+          words.often_updated,
       R"(CREATE TABLE pages (
   account TEXT NOT NULL,
   first BIGINT NOT NULL,
@@ -75,8 +77,8 @@ struct Schema {
 }  // namespace
 
 std::span<const sql::Migration> schema(sql::Engine engine) {
-  static const Schema sqlite{{"INTEGER PRIMARY KEY", " WITHOUT ROWID"}};
-  static const Schema postgresql{{"BIGINT PRIMARY KEY", ""}};
+  static const Schema sqlite{{"INTEGER PRIMARY KEY", " WITHOUT ROWID", ""}};
+  static const Schema postgresql{{"BIGINT PRIMARY KEY", "", " WITH (fillfactor = 50)"}};
   return engine == sql::Engine::sqlite ? sqlite.steps : postgresql.steps;
 }
 

@@ -146,7 +146,8 @@ sql::Values cells_of(std::span<const Page> pages) {
 }  // namespace
 
 Result<Store> Store::open(const std::string& address, bool make) {
-  sql::Options options{.address = address, .connections = 1, .synchronous_full = true, .require_fsync = true};
+  sql::Options options{
+      .address = address, .connections = 1, .synchronous_full = true, .read_committed = true, .require_fsync = true};
   std::string file;
   if (address.starts_with(kSqlite)) {
     file = address.substr(kSqlite.size());
@@ -205,7 +206,10 @@ Result<void> Store::write(const Changes& changes, Epoch epoch, const End& before
   const sql::Values transfers = cells_of(changes.transfers);
   const sql::Values pages = cells_of(changes.pages);
   return database_->write("ledger.write", [&](sql::Session& session) -> Result<void> {
-    const auto holder = session.row<std::int64_t>("ledger.epoch", "SELECT epoch FROM writer");
+    // Locked until the commit: who takes over waits for it, and then goes on from its end.
+    const auto holder = session.row<std::int64_t>("ledger.epoch", session.engine() == sql::Engine::postgresql
+                                                                      ? "SELECT epoch FROM writer FOR SHARE"
+                                                                      : "SELECT epoch FROM writer");
     if (!holder) return pass(holder);
     if (!*holder || std::get<0>(**holder) != epoch.value)
       return fail(Code::conflict, "another writer has taken the ledger over");

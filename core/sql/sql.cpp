@@ -87,6 +87,7 @@ class SociSession final : public Session {
   Result<void> open(const Options& options) {
     return guarded("connect", [&]() -> Result<void> {
       broken_ = false;
+      read_committed_ = options.read_committed;
       if (engine_ == Engine::postgresql) {
         session_.open(soci::postgresql, connect_);
         session_ << "SET client_min_messages = warning";  // notices go to standard error
@@ -116,7 +117,9 @@ class SociSession final : public Session {
   }
 
   Result<void> begin() {
-    return plain("begin", engine_ == Engine::sqlite ? "BEGIN IMMEDIATE" : "BEGIN ISOLATION LEVEL SERIALIZABLE");
+    if (engine_ == Engine::sqlite) return plain("begin", "BEGIN IMMEDIATE");
+    return plain("begin",
+                 read_committed_ ? "BEGIN ISOLATION LEVEL READ COMMITTED" : "BEGIN ISOLATION LEVEL SERIALIZABLE");
   }
   Result<void> begin_reading() {
     return plain("begin", engine_ == Engine::sqlite ? "BEGIN" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
@@ -317,6 +320,7 @@ class SociSession final : public Session {
   soci::session session_;
   Again again_;
   bool broken_ = true;
+  bool read_committed_ = false;
 };
 
 class SociDatabase final : public Database {

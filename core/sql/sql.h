@@ -172,6 +172,9 @@ struct Options {
   /// A commit that was answered is on disk. SQLite: fsync at each commit, not only at checkpoints. PostgreSQL: with
   /// `synchronous_commit` off it is switched on.
   bool synchronous_full = false;
+  /// PostgreSQL: write transactions are READ COMMITTED instead of SERIALIZABLE, which notes each row that is read. For
+  /// one writer, who locks what it checks (`FOR SHARE`).
+  bool read_committed = false;
   bool require_fsync = false;  ///< a PostgreSQL with fsync or full_page_writes off is refused (conflict)
 };
 

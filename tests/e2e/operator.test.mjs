@@ -103,7 +103,7 @@ test('ribalta without an instance says so in a sentence', async () => {
 test('scripts/bench and scripts/test list what they have', async () => {
   const benches = (await run(script('bench'), ['--list'])).stdout.trim().split('\n');
   for (const name of benches) assert.ok(existsSync(path.join(root, 'tests/bench', `${name}.mjs`)), name);
-  assert.deepEqual([...benches].sort(), ['edge', 'ingest', 'ladder', 'latency', 'package', 'unit-costs', 'upload']);
+  assert.deepEqual([...benches].sort(), ['edge', 'feed', 'feed-quality', 'ingest', 'ladder', 'latency', 'ledger', 'package', 'unit-costs', 'upload']);
   refused(await run(script('bench'), ['nonsense']), /There is no bench nonsense/);
   refused(await run(script('bench'), ['--nonsense']), /Unknown option --nonsense/);
   refused(await run(script('test'), ['--nonsense']), /Unknown option --nonsense/);
