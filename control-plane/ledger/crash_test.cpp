@@ -43,8 +43,12 @@ class Disk {
     REQUIRE(mapped != MAP_FAILED);
     close(file);
     numbers_ = static_cast<Numbers*>(mapped);
+    // A copy: that user may not look into the folder where it was built.
     chmod(folder_.path().c_str(), 0755);
-    environment_ = {std::string{"LD_PRELOAD="} + RIBALTA_DISK_FAULTS, "RIBALTA_FAULTS_CONTROL=" + control_,
+    const std::string library = (folder_.path() / "disk_faults.so").string();
+    std::filesystem::copy_file(RIBALTA_DISK_FAULTS, library);
+    chmod(library.c_str(), 0755);
+    environment_ = {"LD_PRELOAD=" + library, "RIBALTA_FAULTS_CONTROL=" + control_,
                     "RIBALTA_FAULTS_BELOW=" + below.string()};
   }
   ~Disk() { munmap(numbers_, sizeof(Numbers)); }
