@@ -276,8 +276,8 @@ class SociSession final : public Session {
 
   Result<void> make_durable(const Options& options) {
     if (options.synchronous_full) {
-      session_ << "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = "
-                  "'off'";
+      session_ << "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') "
+                  "NOT IN ('on', 'remote_apply')";
     }
     if (!options.require_fsync) return {};
     std::string off;

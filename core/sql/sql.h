@@ -170,7 +170,7 @@ struct Options {
   std::size_t connections = 4;            ///< 1..32; a caller waits at most `wait` for one
   std::chrono::milliseconds wait{5'000};  ///< for a connection, and for SQLite's write lock
   /// A commit that was answered is on disk. SQLite: fsync at each commit, not only at checkpoints. PostgreSQL: with
-  /// `synchronous_commit` off it is switched on.
+  /// `synchronous_commit` below `on` it is switched on.
   bool synchronous_full = false;
   /// PostgreSQL: write transactions are READ COMMITTED instead of SERIALIZABLE, which notes each row that is read. For
   /// one writer, who locks what it checks (`FOR SHARE`).
