@@ -31,6 +31,8 @@ bool is_overdrawn(const Account& account) {
 }  // namespace
 
 AccountStatus Book::open_account(const AccountTerms& terms) {
+  assert(!to_string(terms.normal).empty());  // only a cast makes another
+  if (terms.id == AccountId{}) return AccountStatus::id_missing;
   if (!is_known(terms.currency)) return AccountStatus::unknown_currency;
   const auto [at, opened] = accounts_.try_emplace(terms.id, Account{.terms = terms, .balance = {}, .closed = false});
   if (opened) return AccountStatus::created;

@@ -236,6 +236,12 @@ TEST_CASE("ledger: what could not stand in a journal is no request, and is refus
   asked.reference = std::string{"a\0b", 3};
   CHECK(malformed(asked) == TransferStatus::reference_not_text);
   asked.reference = "";
+  asked.id = {};
+  CHECK(malformed(asked) == TransferStatus::id_missing);
+  CHECK(stage.book.open_account({{}, kEuro, Side::debit, true}) == AccountStatus::id_missing);
+  asked.id = stage.id();
+  asked.amount.currency = Currency{{'E', 'U', 'R', 'x'}};
+  CHECK(malformed(asked) == TransferStatus::unknown_currency);
   asked.amount.currency = Currency{{'X', 'X', 'X', '\0'}};
   CHECK(malformed(asked) == TransferStatus::unknown_currency);
   CHECK(stage.book.open_account({{0, 9}, asked.amount.currency, Side::debit, true}) == AccountStatus::unknown_currency);

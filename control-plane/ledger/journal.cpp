@@ -228,7 +228,10 @@ Result<void> Replay::end_group() {
   if (const Result<void> recalled = recall_originals(); !recalled) return recalled;
   std::vector<Transfer> transfers;
   for (const Answered& one : group_) transfers.push_back(one.transfer);
+  const std::size_t before = book_.steps().size();
   const std::vector<TransferStatus> answers = book_.submit(transfers, time_ms_);
+  if (book_.steps().size() - before != group_.size())
+    return fail(Code::conflict, "journal: a line that answers nothing new, in the group", group_.front().group);
   for (std::size_t i = 0; i < answers.size(); ++i) {
     if (answers[i] != group_[i].status)
       return fail(Code::conflict, "journal: another answer than the rules give, in the group", group_[i].group);

@@ -75,6 +75,7 @@ class Replay {
 
   [[nodiscard]] const Book& book() const { return book_; }
   [[nodiscard]] std::int64_t sequence() const { return sequence_; }
+  [[nodiscard]] std::int64_t time_ms() const { return time_ms_; }
   [[nodiscard]] const std::string& hash() const { return hash_; }
 
  private:

@@ -72,7 +72,9 @@ int run_verify(const Asked& asked) {
   const Result<Verified> verified = verify(*store, *noted, progress);
   if (terminal) std::fputs("\r\x1b[K", stderr);
   if (!verified) {
-    std::fputs("The ledger is NOT in order. ", stderr);
+    const Code code = verified.error().code;
+    const bool wrong = code == Code::conflict || code == Code::malformed || code == Code::limit;
+    std::fputs(wrong ? "The ledger is NOT in order. " : "The ledger could not be checked to its end. ", stderr);
     return complain(verified.error());
   }
   return written(put(asked.json ? verified_json(*verified) + "\n" : verified_text(*verified)));
@@ -97,7 +99,7 @@ int run_statement(const Asked& asked) {
   const Result<std::vector<StatementLine>> lines = statement(*store, *id, last, static_cast<std::size_t>(asked.limit));
   if (!lines) return complain(lines.error());
   Account account = rows->front().account;
-  if (last != kNever) account.balance = lines->empty() ? Balance{} : lines->front().after;
+  account.balance = lines->empty() ? Balance{} : lines->front().after;  // of that line, whatever came meanwhile
   return written(put(asked.csv    ? statement_csv(account, *lines)
                      : asked.json ? statement_json(account, *lines)
                                   : statement_text(account, *lines)));

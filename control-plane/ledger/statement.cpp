@@ -1,5 +1,6 @@
 #include "control-plane/ledger/statement.h"
 
+#include <algorithm>
 #include <ranges>
 #include <utility>
 
@@ -19,8 +20,10 @@ Result<std::vector<std::int64_t>> lines_of(Store& store, AccountId account, std:
       if (line <= last && lines.size() < limit) lines.push_back(line);
     }
   };
-  add(found->front().recent);
-  for (std::int64_t before = last; lines.size() < limit;) {
+  const std::vector<std::int64_t>& recent = found->front().recent;
+  add(recent);
+  // Before those: a writer may have made a page of them meanwhile.
+  for (std::int64_t before = recent.empty() ? last : std::min(last, recent.front() - 1); lines.size() < limit;) {
     const Result<std::vector<Page>> pages = store.pages(account, before, kPagesAtOnce);
     if (!pages) return pass(pages);
     for (const Page& page : *pages) add(page.lines);

@@ -435,6 +435,8 @@ Result<std::int64_t> Store::number(std::string_view name, std::string_view query
   return *found ? std::get<0>(**found) : 0;
 }
 
+Result<std::int64_t> Store::count_lines() { return number("ledger.count", "SELECT COUNT(*) FROM journal"); }
+
 Result<std::int64_t> Store::count_transfers() { return number("ledger.count", "SELECT COUNT(*) FROM transfers"); }
 
 Result<std::int64_t> Store::count_pending() {

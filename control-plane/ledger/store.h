@@ -122,6 +122,7 @@ class Store {
   Result<std::vector<Row>> rows(std::span<const std::int64_t> sequences);
   /// As they stand beside the journal, in no order.
   Result<std::vector<TransferRow>> transfer_rows(std::span<const TransferId> ids);
+  Result<std::int64_t> count_lines();
   Result<std::int64_t> count_transfers();
   Result<std::int64_t> count_pending();
   /// Transfers whose `reversed` is not what their reversals add up to.

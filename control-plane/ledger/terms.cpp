@@ -4,6 +4,7 @@
 #include <array>
 #include <boost/describe/enum_from_string.hpp>
 #include <boost/describe/enum_to_string.hpp>
+#include <cassert>
 #include <charconv>
 
 #include "core/bytes.h"
@@ -44,7 +45,9 @@ std::optional<Enum> read_enum(std::string_view text) {
 
 }  // namespace
 
-bool is_known(Currency currency) { return std::ranges::binary_search(kCurrencies, currency.text()); }
+bool is_known(Currency currency) {
+  return currency.code[3] == '\0' && std::ranges::binary_search(kCurrencies, currency.text());
+}
 
 Result<Currency> currency_of(std::string_view text) {
   const auto upper = [](char letter) { return letter >= 'A' && letter <= 'Z'; };
@@ -87,6 +90,8 @@ std::optional<State> state_of(std::string_view text) { return read_enum<State>(t
 std::string_view to_string(AccountStatus status) { return boost::describe::enum_to_string(status, ""); }
 
 std::optional<TransferStatus> malformed(const Transfer& transfer) {
+  assert(!to_string(transfer.kind).empty());  // only a cast makes another
+  if (transfer.id == TransferId{}) return TransferStatus::id_missing;
   if (transfer.reference.size() > kReferenceBytesMax) return TransferStatus::reference_too_long;
   if (!is_utf8(transfer.reference) || transfer.reference.find('\0') != std::string::npos)
     return TransferStatus::reference_not_text;

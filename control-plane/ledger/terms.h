@@ -15,7 +15,8 @@
 
 namespace ribalta::ledger {
 
-/// 128 bits that whoever asks has chosen: the same id again is the same request again. 32 hex digits as text.
+/// 128 bits that whoever asks has chosen: the same id again is the same request again. 32 hex digits as text. All zero
+/// is none.
 template <class Kind>
 struct Key {
   std::uint64_t high = 0;
@@ -106,8 +107,9 @@ struct Transfer {
 /// Each reason is a value of its own, in the order in which it is checked. `created` and `exists` are success.
 enum class TransferStatus : std::uint8_t {
   created,
-  exists,              ///< a retry of what was created
-  reference_too_long,  ///< this and the next two are no request at all: nothing is kept, the id stays free
+  exists,      ///< a retry of what was created
+  id_missing,  ///< all zero; this and the next three are no request at all: nothing of it is kept
+  reference_too_long,
   reference_not_text,  ///< not UTF-8, or a NUL in it
   unknown_currency,
   exists_with_different_terms,  ///< the id is taken by another body
@@ -130,8 +132,8 @@ enum class TransferStatus : std::uint8_t {
   balance_over_limit,
   too_many_pending,
 };
-BOOST_DESCRIBE_ENUM(TransferStatus, created, exists, reference_too_long, reference_not_text, unknown_currency,
-                    exists_with_different_terms, linked_transfer_failed, fields_of_another_kind,
+BOOST_DESCRIBE_ENUM(TransferStatus, created, exists, id_missing, reference_too_long, reference_not_text,
+                    unknown_currency, exists_with_different_terms, linked_transfer_failed, fields_of_another_kind,
                     amount_must_be_positive, amount_over_limit, original_not_found, original_of_another_kind,
                     pending_already_posted, pending_already_voided, pending_expired, accounts_must_differ,
                     account_not_found, account_closed, currency_mismatch, expiry_in_the_past, amount_over_original,
@@ -144,8 +146,8 @@ constexpr bool is_success(TransferStatus status) {
   return status == TransferStatus::created || status == TransferStatus::exists;
 }
 
-enum class AccountStatus : std::uint8_t { created, exists, exists_with_different_terms, unknown_currency };
-BOOST_DESCRIBE_ENUM(AccountStatus, created, exists, exists_with_different_terms, unknown_currency)
+enum class AccountStatus : std::uint8_t { created, exists, id_missing, exists_with_different_terms, unknown_currency };
+BOOST_DESCRIBE_ENUM(AccountStatus, created, exists, id_missing, exists_with_different_terms, unknown_currency)
 std::string_view to_string(AccountStatus status);
 /// One of ISO 4217's that people pay with, `XCO` (coins) or `XDI` (diamonds).
 bool is_known(Currency currency);

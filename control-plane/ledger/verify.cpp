@@ -28,6 +28,17 @@ struct Lines {
   }
   bool operator==(const Lines&) const = default;
 };
+/// The same as a table lists them: ascending.
+struct Listed {
+  Lines lines;
+  std::int64_t last = 0;
+  bool ascending = true;
+  void add(std::int64_t sequence) {
+    ascending = ascending && sequence > last;
+    last = sequence;
+    lines.add(sequence);
+  }
+};
 
 std::unexpected<Error> wrong(std::string_view what, std::int64_t line) { return fail(Code::conflict, what, line); }
 
@@ -50,6 +61,7 @@ class Check {
     for (const Row& row : *rows) {
       expected_.push_back(row);
       if (auto taken = replay_.take(row.line, row.hash); !taken) return pass(taken);
+      if (auto same = check_columns(row); !same) return pass(same);
       if (auto compared = compare_told(); !compared) return pass(compared);
       if (noted_ && noted_->sequence == row.sequence && noted_->hash != row.hash)
         return wrong("the hash that was noted down is another than that of line", row.sequence);
@@ -71,7 +83,7 @@ class Check {
       return wrong("the journal ends before the line that was noted down, at", replay_.sequence());
     if (auto accounts = check_accounts(); !accounts) return pass(accounts);
     if (auto counts = check_counts(); !counts) return pass(counts);
-    return Verified{.end = {replay_.sequence(), time_ms_, replay_.hash()},
+    return Verified{.end = {replay_.sequence(), replay_.time_ms(), replay_.hash()},
                     .accounts = static_cast<std::int64_t>(replay_.book().accounts().size()),
                     .transfers = transfers_,
                     .pending = static_cast<std::int64_t>(replay_.book().pending()),
@@ -91,6 +103,24 @@ class Check {
     if (!found) return pass(found);
     places_.clear();
     for (const TransferRow& row : *found) places_.emplace(row.id, row);
+    return {};
+  }
+
+  /// Of the line that the replay has just taken: its place and its time; what opens or closes an account says no more.
+  Result<void> check_columns(const Row& row) {
+    const Row bare{.sequence = replay_.sequence(),
+                   .time_ms = replay_.time_ms(),
+                   .line = row.line,
+                   .hash = row.hash,
+                   .transfer = {},
+                   .of = {},
+                   .debit = {},
+                   .credit = {},
+                   .debit_after = {},
+                   .credit_after = {}};
+    const bool same =
+        row.transfer == TransferId{} ? row == bare : row.sequence == bare.sequence && row.time_ms == bare.time_ms;
+    if (!same) return wrong("a row's columns are not what its line says, at", bare.sequence);
     return {};
   }
 
@@ -123,7 +153,7 @@ class Check {
       return wrong("a row's columns are not what its line says, at", sequence);
     if (row.debit_after != step.debit_after || row.credit_after != step.credit_after)
       return wrong("a balance is not what the lines before add up to, at", sequence);
-    time_ms_ = row.time_ms;
+
     for (const AccountId account : {step.debit, step.credit}) {
       if (account != AccountId{}) lines_[account].add(sequence);
     }
@@ -191,7 +221,7 @@ class Check {
   }
 
   Result<void> check_accounts() {
-    std::unordered_map<AccountId, Lines> kept;
+    std::unordered_map<AccountId, Listed> kept;  // pages come in order, and what is recent behind them
     for (Page last;;) {
       const std::int64_t first = last.lines.empty() ? 0 : last.lines.front();
       Result<std::vector<Page>> pages = store_->pages_after(last.account, first, kAccountsAtOnce);
@@ -219,18 +249,21 @@ class Check {
     return {};
   }
 
-  Result<void> check_account(const AccountRow& row, const Lines& kept) {
+  Result<void> check_account(const AccountRow& row, const Listed& kept) {
     const AccountId id = row.account.terms.id;
     const Account* const account = replay_.book().account(id);
     if (account == nullptr || *account != row.account)
       return fail(Code::conflict, "another account or balance than the journal leads to:", to_text(id));
     const Lines& lines = lines_[id];
-    if (lines != kept || row.lines != lines.count)
+    if (lines != kept.lines || !kept.ascending || row.lines != lines.count)
       return fail(Code::conflict, "the lines listed for an account are not those that concern it:", to_text(id));
     return {};
   }
 
   Result<void> check_counts() {
+    const Result<std::int64_t> lines = store_->count_lines();
+    if (!lines) return pass(lines);
+    if (*lines != replay_.sequence()) return wrong("the journal has rows that are no lines of it:", *lines);
     const Result<std::int64_t> transfers = store_->count_transfers();
     if (!transfers) return pass(transfers);
     if (*transfers != transfers_) return wrong("the table of transfers has more than the journal:", *transfers);
@@ -253,7 +286,6 @@ class Check {
   std::vector<std::pair<TransferId, State>> ended_;
   std::unordered_map<AccountId, Lines> lines_;
   std::int64_t transfers_ = 0;
-  std::int64_t time_ms_ = 0;
 };
 
 }  // namespace

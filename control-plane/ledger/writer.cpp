@@ -198,11 +198,13 @@ class Thread final : public Writer {
       Result<Store> store = Store::open(options_.address, false);
       if (!store) return pass(store);
       store_.emplace(std::move(*store));
-      if (auto held = fence_->hold(*store_); !held) return held;
-      if (auto renewed = store_->renew(); !renewed) return renewed;
       const Result<Epoch> epoch = store_->epoch();
       if (!epoch) return pass(epoch);
       if (*epoch != epoch_) return fail(Code::conflict, "another writer has taken the ledger over");
+      // Who takes over has another epoch. With ours still there it is our old connection, which the server has not
+      // ended yet, or somebody who has the lock and not the epoch yet: the next time shows which.
+      if (auto held = fence_->hold(*store_); !held) return fail(Code::unavailable, held.error().message);
+      if (auto renewed = store_->renew(); !renewed) return renewed;
       Result<Desk> desk = Desk::load(*store_);
       if (!desk) return pass(desk);
       desk_.emplace(std::move(*desk));

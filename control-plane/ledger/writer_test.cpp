@@ -140,6 +140,10 @@ TEST_CASE("writer: what is no request is refused at the door, and its id stays f
     CHECK(bench.ask(asked) == TransferStatus::reference_not_text);
     asked.reference = "fattura n. 7 {\"à\",\\}";
     CHECK(bench.ask(asked) == TransferStatus::created);
+    Transfer nameless = asked;
+    nameless.id = {};
+    CHECK(bench.ask(nameless) == TransferStatus::id_missing);
+    CHECK(bench.open({{}, kEuro, Side::credit, false}) == AccountStatus::id_missing);
     CHECK(bench.writer->ask(Linked{}).outcome == Outcome::not_a_group);
     CHECK(bench.writer->ask(Linked(kLinkedMax + 1, asked)).outcome == Outcome::not_a_group);
     bench.check_whole(4);
@@ -193,6 +197,44 @@ TEST_CASE("writer: a second one is refused while the first lives; who takes over
     CHECK(second.posted_of(kAnna) == 200);
     second.check_whole(5);
   });
+}
+
+TEST_CASE(
+    "writer: its own old connection, not ended by PostgreSQL yet, is no other writer: it goes on once that is gone") {
+  if (!ribalta::testing::PostgresCluster::installed()) return;
+  const std::string address = fresh_address(sql::Engine::postgresql);
+  Bench bench{address};
+  bench.open_accounts();
+  const auto other = sql::Database::open({.address = address, .connections = 1});
+  REQUIRE(other);
+  const auto tell = [&other](const char* statement) {
+    return (*other)->read([statement](sql::Session& session) { return session.row<bool>("tell", statement); });
+  };
+  // Ended, while another session waits in line for its lock, and then has it for as long as a dead connection might.
+  auto waiting = std::async(std::launch::async, [&tell] {
+    return tell("SELECT 1 FROM (SELECT pg_advisory_lock(8245913047710442355)) held");
+  });
+  const auto watch = sql::Database::open({.address = address, .connections = 1});
+  REQUIRE(watch);
+  const auto look = [&watch](const char* statement) {
+    return (*watch)->read([statement](sql::Session& session) { return session.row<std::int64_t>("look", statement); });
+  };
+  constexpr const char* kWaits = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+  while (std::get<0>(*look(kWaits).value()) == 0) std::this_thread::sleep_for(std::chrono::milliseconds{5});
+  REQUIRE(look("SELECT COUNT(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted"));
+  REQUIRE(waiting.get());
+  const Linked gift{direct(1, kBank, kAnna, 100)};
+  CHECK(bench.writer->ask(gift).outcome == Outcome::unavailable);
+  CHECK(bench.writer->ask(gift).outcome == Outcome::unavailable);
+  CHECK_FALSE(bench.writer->taken_over());
+  REQUIRE(tell("SELECT 1 FROM (SELECT pg_advisory_unlock_all()) freed"));
+  Reply reply{Outcome::unavailable, {}};
+  while (reply.outcome == Outcome::unavailable) {
+    std::this_thread::sleep_for(std::chrono::milliseconds{20});
+    reply = bench.writer->ask(gift);
+  }
+  CHECK(reply.outcome == Outcome::answered);
+  bench.check_whole(4);
 }
 
 TEST_CASE("writer: one that waits takes over as soon as the other is gone") {
@@ -291,6 +333,13 @@ TEST_CASE("verify: whatever is changed in a table is found") {
       "UPDATE journal SET of_transfer = '' WHERE of_transfer <> ''",
       "UPDATE journal SET debit_debits = debit_debits + 1 WHERE sequence = 6",
       "UPDATE journal SET credit_credits_pending = 7 WHERE sequence = 6",
+      "UPDATE journal SET time_ms = time_ms + 1 WHERE sequence = 5",
+      "UPDATE journal SET time_ms = time_ms + 1000000 WHERE sequence = (SELECT MAX(sequence) FROM journal)",
+      "UPDATE journal SET minor = 1 WHERE sequence = 1",
+      "UPDATE journal SET of_transfer = '00000000000000010000000000000001', minor = -10 WHERE sequence = 1",
+      "UPDATE journal SET debit = '00000000000000000000000000000001' WHERE sequence = 1",
+      "INSERT INTO journal SELECT 0, 1, line, hash, '', '', '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM journal LIMIT 1",
+      "UPDATE accounts SET recent = REPLACE(recent, '59,60', '60,59')",
       "DELETE FROM journal WHERE sequence = 5",
       "DELETE FROM journal WHERE sequence = (SELECT MAX(sequence) FROM journal)",
       "UPDATE transfers SET sequence = sequence + 1 WHERE sequence = 5",
