@@ -106,6 +106,7 @@ std::optional<TransferStatus> Book::answered(const Transfer& transfer) const {
 void Book::refuse(const Transfer& transfer, TransferStatus status) {
   transfers_.emplace(transfer.id,
                      Recorded{.asked = transfer, .status = status, .state = State::refused, .debit = {}, .credit = {}});
+  passing_.push_back(transfer.id);
   steps_.push_back(
       {.id = transfer.id, .status = status, .debit = {}, .credit = {}, .debit_after = {}, .credit_after = {}});
 }
@@ -247,6 +248,7 @@ void Book::apply(const Transfer& transfer, const Move& moved, Undo& undo) {
     case Kind::post_pending:
       shift(*original, moved.minor, &undo);
       original->state = State::posted;
+      passing_.push_back(transfer.of);
       pending_.erase(place(*original));
       break;
     case Kind::void_pending:
@@ -254,6 +256,7 @@ void Book::apply(const Transfer& transfer, const Move& moved, Undo& undo) {
       recorded.state = State::voided;
       shift(*original, 0, &undo);
       original->state = State::voided;
+      passing_.push_back(transfer.of);
       pending_.erase(place(*original));
       break;
     case Kind::reversal:
@@ -262,6 +265,7 @@ void Book::apply(const Transfer& transfer, const Move& moved, Undo& undo) {
       break;
   }
   undo.added.push_back(transfer.id);
+  passing_.push_back(transfer.id);
   transfers_.emplace(transfer.id, std::move(recorded));
   note(transfer.id, false, moved.debit, moved.credit);
 }
@@ -288,16 +292,17 @@ void Book::roll_back(const Undo& undo) {
   steps_.resize(undo.steps);
 }
 
-std::vector<TransferId> Book::expire(std::int64_t now_ms) {
+std::vector<TransferId> Book::expire(std::int64_t now_ms, std::size_t most) {
   assert(now_ms >= now_ms_);
   now_ms_ = now_ms;
   std::vector<TransferId> expired;
-  while (!pending_.empty() && pending_.begin()->first <= now_ms) {
+  while (expired.size() < most && !pending_.empty() && pending_.begin()->first <= now_ms) {
     const TransferId id = pending_.begin()->second;
     pending_.erase(pending_.begin());
     Recorded& pending = transfers_.at(id);
     shift(pending, 0, nullptr);
     pending.state = State::expired;
+    passing_.push_back(id);
     note(id, true, pending.debit, pending.credit);
     expired.push_back(id);
   }
@@ -306,14 +311,20 @@ std::vector<TransferId> Book::expire(std::int64_t now_ms) {
 
 std::int64_t Book::next_expiry_ms() const { return pending_.empty() ? kNever : pending_.begin()->first; }
 
-void Book::each_due(std::int64_t now_ms, const std::function<void(const Recorded&)>& see) const {
-  for (auto due = pending_.begin(); due != pending_.end() && due->first <= now_ms; ++due)
+void Book::each_due(std::int64_t now_ms, std::size_t most, const std::function<void(const Recorded&)>& see) const {
+  for (auto due = pending_.begin(); most > 0 && due != pending_.end() && due->first <= now_ms; ++due, --most)
     see(transfers_.at(due->second));
 }
 
-void Book::settle() {
+void Book::settle(const std::function<bool(TransferId)>& keep) {
   steps_.clear();
-  std::erase_if(transfers_, [](const auto& one) { return one.second.state != State::pending; });
+  std::erase_if(passing_, [&](TransferId id) {
+    const auto found = transfers_.find(id);
+    if (found == transfers_.end() || found->second.state == State::pending) return true;
+    if (keep && keep(id)) return false;
+    transfers_.erase(found);
+    return true;
+  });
 }
 
 void Book::forget_accounts(const std::function<bool(AccountId)>& keep) {
@@ -324,7 +335,12 @@ void Book::recall(const Account& account) { accounts_.try_emplace(account.terms.
 
 void Book::recall(const Recorded& transfer) {
   const auto [at, added] = transfers_.try_emplace(transfer.asked.id, transfer);
-  if (added && transfer.state == State::pending) pending_.insert(place(transfer));
+  if (!added) return;
+  if (transfer.state == State::pending) {
+    pending_.insert(place(transfer));
+  } else {
+    passing_.push_back(transfer.asked.id);
+  }
 }
 
 void Book::check(std::size_t steps_before) const {

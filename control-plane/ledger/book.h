@@ -60,13 +60,13 @@ class Book {
   /// not before the last.
   /// Ids that are known get their first answer again. Pending ones that have expired by `now_ms` are expired first.
   std::vector<TransferStatus> submit(std::span<const Transfer> linked, std::int64_t now_ms);
-  /// What is pending and whose time has come is free again. @return which, in the order of their expiry and id.
-  std::vector<TransferId> expire(std::int64_t now_ms);
+  /// What is pending and whose time has come is free again: `most` of it, in the order of expiry and id. @return which.
+  std::vector<TransferId> expire(std::int64_t now_ms, std::size_t most = kPendingMax);
 
   /// What was taken up since `settle`, in order.
   [[nodiscard]] const std::vector<Step>& steps() const { return steps_; }
-  /// Forgets steps, and every transfer that is not pending.
-  void settle();
+  /// Forgets steps, and every transfer that is not pending, but those that `keep` wants.
+  void settle(const std::function<bool(TransferId)>& keep = {});
   /// Forgets accounts, but those that `keep` wants.
   void forget_accounts(const std::function<bool(AccountId)>& keep);
   /// Takes up again what was forgotten, or was answered by an earlier process. What is known stays as it is.
@@ -75,8 +75,8 @@ class Book {
   /// When the next of what is pending expires; none does: kNever.
   [[nodiscard]] std::int64_t next_expiry_ms() const;
   [[nodiscard]] std::size_t pending() const { return pending_.size(); }
-  /// What is pending and expires by `now_ms`.
-  void each_due(std::int64_t now_ms, const std::function<void(const Recorded&)>& see) const;
+  /// What is pending and expires by `now_ms`: the first `most` of it.
+  void each_due(std::int64_t now_ms, std::size_t most, const std::function<void(const Recorded&)>& see) const;
 
   [[nodiscard]] const Account* account(AccountId id) const;
   [[nodiscard]] const Recorded* transfer(TransferId id) const;
@@ -124,6 +124,7 @@ class Book {
 
   std::unordered_map<AccountId, Account> accounts_;
   std::unordered_map<TransferId, Recorded> transfers_;
+  std::vector<TransferId> passing_;  ///< of them, all that are not pending; and some that are or are gone
   std::set<std::pair<std::int64_t, TransferId>> pending_;  ///< when each expires, or kNever
   TotalsByCurrency totals_;
   std::vector<Step> steps_;

@@ -18,6 +18,9 @@ Result<Desk> Desk::load(Store& store) {
   Result<End> end = store.end();
   if (!end) return pass(end);
   desk.end_ = std::move(*end);
+  const Result<TransferId> newest = store.newest_transfer();
+  if (!newest) return pass(newest);
+  desk.newest_ = *newest;
   Result<Book::TotalsByCurrency> totals = store.totals();
   if (!totals) return pass(totals);
   desk.book_.recall_totals(std::move(*totals));
@@ -27,17 +30,17 @@ Result<Desk> Desk::load(Store& store) {
   return desk;
 }
 
-Result<void> Desk::prepare(Store& store, std::span<const Request* const> batch, std::int64_t now_ms) {
+Result<void> Desk::prepare(Store& store, std::span<const Request* const> requests, std::int64_t now_ms) {
   std::unordered_set<TransferId> transfers;
   std::unordered_set<AccountId> accounts;
   const auto want = [&](AccountId id) {
-    if (id != AccountId{} && book_.account(id) == nullptr) accounts.insert(id);
+    if (is_new(id)) accounts.insert(id);
   };
-  for (const Request* request : batch) {
+  for (const Request* request : requests) {
     if (const auto* const linked = std::get_if<Linked>(request)) {
       for (const Transfer& transfer : *linked) {
         for (const TransferId id : {transfer.id, transfer.of}) {
-          if (id != TransferId{} && book_.transfer(id) == nullptr) transfers.insert(id);
+          if (may_stand(id)) transfers.insert(id);
         }
         want(transfer.debit);
         want(transfer.credit);
@@ -51,11 +54,11 @@ Result<void> Desk::prepare(Store& store, std::span<const Request* const> batch, 
   const Result<std::vector<Recorded>> recalled = store.transfers(listed(transfers));
   if (!recalled) return pass(recalled);
   for (const Recorded& transfer : *recalled) book_.recall(transfer);
-  book_.each_due(now_ms, [&](const Recorded& due) {
+  book_.each_due(now_ms, kPendingMax, [&](const Recorded& due) {
     want(due.debit);
     want(due.credit);
   });
-  for (const Request* request : batch) {
+  for (const Request* request : requests) {
     const auto* const linked = std::get_if<Linked>(request);
     if (linked == nullptr) continue;
     for (const Transfer& transfer : *linked) {
@@ -65,6 +68,10 @@ Result<void> Desk::prepare(Store& store, std::span<const Request* const> batch, 
       want(original->credit);
     }
   }
+  return bring_in(store, accounts);
+}
+
+Result<void> Desk::bring_in(Store& store, const std::unordered_set<AccountId>& accounts) {
   const Result<std::vector<AccountRow>> found = store.accounts(listed(accounts));
   if (!found) return pass(found);
   for (const AccountRow& row : *found) {
@@ -81,7 +88,8 @@ Answers Desk::take(const Request& request, std::int64_t now_ms) {
     return answers;
   }
   // Lines of accounts come after what had expired before them, as a journal is read.
-  expire(now_ms);
+  book_.expire(now_ms);
+  write_steps(now_ms);
   if (const auto* const open = std::get_if<OpenAccount>(&request)) {
     const AccountStatus status = book_.open_account(open->terms);
     if (status == AccountStatus::created) {
@@ -101,9 +109,17 @@ Answers Desk::take(const Request& request, std::int64_t now_ms) {
   return known;
 }
 
-void Desk::expire(std::int64_t now_ms) {
-  book_.expire(now_ms);
+Result<std::size_t> Desk::expire(Store& store, std::int64_t now_ms, std::size_t most) {
+  std::unordered_set<AccountId> accounts;
+  book_.each_due(now_ms, most, [&](const Recorded& due) {
+    for (const AccountId id : {due.debit, due.credit}) {
+      if (is_new(id)) accounts.insert(id);
+    }
+  });
+  if (auto brought = bring_in(store, accounts); !brought) return pass(brought);
+  const std::size_t expired = book_.expire(now_ms, most).size();
   write_steps(now_ms);
+  return expired;
 }
 
 /// Lines of the steps that have none yet. Those of one group stand together, behind what expired before it.
@@ -160,37 +176,38 @@ void Desk::add_line(AccountId account, std::int64_t sequence) {
   changes_.pages.push_back({account, std::exchange(lines.recent, {})});
 }
 
-const Changes& Desk::changes() {
-  changes_.accounts.clear();
+Changes Desk::hand_over() {
+  Changes changes = std::exchange(changes_, {});
+  changes.before = end_;
   for (const AccountId id : accounts_changed_) {
     const Lines& lines = lines_[id];
-    changes_.accounts.push_back({*book_.account(id), lines.count, lines.recent});
+    changes.accounts.push_back({*book_.account(id), lines.count, lines.recent});
   }
-  changes_.transfers.clear();
   for (const auto& [id, sequence] : transfers_changed_) {
     const Recorded& recorded = *book_.transfer(id);
-    changes_.transfers.push_back({id, sequence, recorded.state, recorded.reversed});
+    (sequence == 0 ? changes.changed : changes.added).push_back({id, sequence, recorded.state, recorded.reversed});
+    newest_ = std::max(newest_, id);
   }
-  std::ranges::sort(changes_.accounts, {}, [](const AccountRow& row) { return row.account.terms.id; });
-  std::ranges::sort(changes_.transfers, {}, &TransferRow::id);
-  std::ranges::sort(changes_.pages, {}, &Page::account);
-  return changes_;
+  std::ranges::sort(changes.accounts, {}, [](const AccountRow& row) { return row.account.terms.id; });
+  std::ranges::sort(changes.added, {}, &TransferRow::id);
+  std::ranges::sort(changes.changed, {}, &TransferRow::id);
+  std::ranges::sort(changes.pages, {}, &Page::account);
+  accounts_changed_.clear();
+  transfers_changed_.clear();
+  if (!changes.rows.empty()) {
+    const Row& last = changes.rows.back();
+    end_ = {last.sequence, last.time_ms, last.hash};
+  }
+  return changes;
 }
 
 void Desk::settle() {
-  if (!changes_.rows.empty()) {
-    const Row& last = changes_.rows.back();
-    end_ = {last.sequence, last.time_ms, last.hash};
-  }
   if (book_.accounts().size() > kAccountsKeptMax) {
     book_.forget_accounts([this](AccountId id) { return accounts_changed_.contains(id); });
     std::erase_if(lines_, [this](const auto& one) { return !accounts_changed_.contains(one.first); });
   }
-  book_.settle();
-  changes_ = {};
+  book_.settle([this](TransferId id) { return transfers_changed_.contains(id); });
   steps_written_ = 0;
-  accounts_changed_.clear();
-  transfers_changed_.clear();
 }
 
 }  // namespace ribalta::ledger

@@ -1,5 +1,6 @@
-// What one batch of requests does to the ledger: brings into memory what they name, lets the book judge them, and lists
-// what has to be written. No threads and no clock: the writer turns its handle.
+// What requests do to the ledger: brings into memory what they name, lets the book judge them, and lists what has to be
+// written. What was handed over to be written stays in memory until it stands on disk, and others are judged meanwhile.
+// No threads and no clock: the writer turns its handle.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,7 @@
 
 namespace ribalta::ledger {
 
-/// Accounts that stay in memory from one batch to the next (about 500 bytes each); beyond, those that the last batch
-/// did not touch are forgotten.
+/// Accounts that stay in memory once they stand on disk (about 500 bytes each); beyond, all of them are forgotten.
 inline constexpr std::size_t kAccountsKeptMax = 250'000;
 
 struct OpenAccount {
@@ -35,18 +35,19 @@ class Desk {
   /// As the store's ledger stands.
   static Result<Desk> load(Store& store);
 
-  /// Brings in what a batch names and memory does not have, and what expires by `now_ms`.
-  Result<void> prepare(Store& store, std::span<const Request* const> batch, std::int64_t now_ms);
-  /// Judges one of a batch that was prepared. Groups are well formed.
+  /// Brings in what requests name and memory does not have, and what expires by `now_ms`.
+  Result<void> prepare(Store& store, std::span<const Request* const> requests, std::int64_t now_ms);
+  /// Judges one that was prepared. Groups are well formed.
   Answers take(const Request& request, std::int64_t now_ms);
-  /// What is pending and whose time has come.
-  void expire(std::int64_t now_ms);
+  /// What is pending and whose time has come: the first `most` of it. @return how many.
+  Result<std::size_t> expire(Store& store, std::int64_t now_ms, std::size_t most);
 
-  /// What was taken since `settle`, to be written after `end`.
-  [[nodiscard]] const Changes& changes();
-  /// The changes stand on disk: the end moves on, and what need not stay in memory goes.
+  /// What was taken since the last `hand_over`, to be written now.
+  [[nodiscard]] Changes hand_over();
+  /// All that was handed over stands on disk: what need not stay in memory goes.
   void settle();
 
+  /// Of the journal, once all that was handed over is written.
   [[nodiscard]] const End& end() const { return end_; }
   [[nodiscard]] const Book& book() const { return book_; }
 
@@ -56,6 +57,11 @@ class Desk {
     std::int64_t count = 0;
     std::vector<std::int64_t> recent;
   };
+  [[nodiscard]] bool is_new(AccountId id) const { return id != AccountId{} && book_.account(id) == nullptr; }
+  Result<void> bring_in(Store& store, const std::unordered_set<AccountId>& accounts);
+  [[nodiscard]] bool may_stand(TransferId id) const {
+    return id != TransferId{} && id <= newest_ && book_.transfer(id) == nullptr;
+  }
   void write_steps(std::int64_t now_ms);
   void write(Entry entry, const Step& step);
   void add_line(AccountId account, std::int64_t sequence);
@@ -65,11 +71,12 @@ class Desk {
 
   Book book_;
   End end_;
+  TransferId newest_;  ///< the greatest id that was handed over: none beyond has to be looked for
   std::unordered_map<AccountId, Lines> lines_;
   Changes changes_;
   std::size_t steps_written_ = 0;
   std::unordered_set<AccountId> accounts_changed_;
-  std::unordered_map<TransferId, std::int64_t> transfers_changed_;  ///< sequence of the line; 0: stands there already
+  std::unordered_map<TransferId, std::int64_t> transfers_changed_;  ///< as Changes has them
 };
 
 }  // namespace ribalta::ledger

@@ -80,6 +80,7 @@ class Replay {
 
  private:
   Result<void> take(const Entry& entry);
+  [[nodiscard]] bool is_due(const Entry& entry) const;
   Result<void> end_group();
   Result<void> recall_originals();
   Result<void> tell_steps(std::int64_t first);
@@ -90,8 +91,7 @@ class Replay {
   std::string hash_{kChainBegin};
   std::int64_t sequence_ = 0;
   std::int64_t time_ms_ = 0;
-  std::vector<Answered> group_;      ///< whose end is still to come
-  std::vector<TransferId> expired_;  ///< that the rules let expire, and lines have still to say
+  std::vector<Answered> group_;  ///< whose end is still to come
 };
 
 }  // namespace ribalta::ledger

@@ -170,4 +170,9 @@ TEST_CASE("journal: an answer that the rules do not give is found, whoever chain
   CHECK_FALSE(with(9, "1800000000006", "1800000000001"));
   CHECK_FALSE(with(9, "\"minor\":10", "\"minor\":61"));
   CHECK_FALSE(with(6, "\"group\":6", "\"group\":5"));
+  // A retry is answered, and is no line.
+  std::vector<Entry> retried = whole;
+  retried.erase(retried.end() - 1);
+  retried.push_back({11, kNow + 7, Answered{std::get<Answered>(whole[3].what).transfer, TransferStatus::exists, 11}});
+  CHECK_FALSE(replayed(retried));
 }

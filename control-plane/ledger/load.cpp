@@ -44,24 +44,26 @@ AccountId account(std::uint64_t number) { return {1, number}; }
 }
 
 std::unique_ptr<Writer> start(const std::string& address) {
-  auto writer = Writer::start({.address = address, .wait_for_fence = true});
+  auto writer = Writer::start({.address = address, .wait = true});
   if (!writer) die(writer.error());
   return std::move(*writer);
 }
 
-/// Counts what was asked and not answered, and waits for room.
+/// Counts what was asked and not answered. Full, it has room again when a quarter is answered: whoever asks is not
+/// woken for each answer.
 class Window {
  public:
   explicit Window(std::size_t most) : most_(most) {}
   void enter(std::size_t transfers) {
     std::unique_lock lock{mutex_};
-    changed_.wait(lock, [this] { return waiting_ < most_; });
+    if (waiting_ >= most_) changed_.wait(lock, [this] { return waiting_ <= room_below(); });
     waiting_ += transfers;
   }
   void leave(std::size_t transfers) {
     const std::lock_guard lock{mutex_};
+    const bool was_above = waiting_ > room_below();
     waiting_ -= transfers;
-    changed_.notify_all();
+    if (waiting_ == 0 || (was_above && waiting_ <= room_below())) changed_.notify_all();
   }
   void wait_until_empty() {
     std::unique_lock lock{mutex_};
@@ -69,6 +71,8 @@ class Window {
   }
 
  private:
+  [[nodiscard]] std::size_t room_below() const { return most_ * 3 / 4; }
+
   std::size_t most_;
   std::size_t waiting_ = 0;
   std::mutex mutex_;
@@ -177,8 +181,11 @@ int answers(const std::string& address, std::uint64_t seed, std::uint64_t first,
       std::this_thread::sleep_for(std::chrono::milliseconds{5});
     }
   }};
-  for (std::uint64_t number = first;; ++number)
-    client.ask(group_of(seed, number, begin_ms + static_cast<std::int64_t>(number)));
+  for (std::uint64_t number = first;; ++number) {
+    Linked group = group_of(seed, number, begin_ms + static_cast<std::int64_t>(number));
+    if (number % 5 == 0) client.ask(group);  // twice, one behind the other: both answers are for what is on disk
+    client.ask(std::move(group));
+  }
 }
 
 // --- rate

@@ -277,8 +277,8 @@ class OnDisk {
     const Request* const asked = &request;
     REQUIRE(desk_->prepare(store_, {&asked, 1}, now_ms));
     Answers answers = desk_->take(request, now_ms);
-    const Changes& changes = desk_->changes();
-    if (!changes.rows.empty()) REQUIRE(store_.write(changes, epoch_, desk_->end()));
+    const Changes changes = desk_->hand_over();
+    if (!changes.rows.empty()) REQUIRE(store_.write(changes, epoch_));
     desk_->settle();
     return answers;
   }

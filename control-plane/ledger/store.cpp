@@ -200,10 +200,11 @@ Result<Epoch> Store::epoch() {
   });
 }
 
-Result<void> Store::write(const Changes& changes, Epoch epoch, const End& before) {
+Result<void> Store::write(const Changes& changes, Epoch epoch) {
   const sql::Values rows = cells_of(changes.rows);
   const sql::Values accounts = cells_of(changes.accounts);
-  const sql::Values transfers = cells_of(changes.transfers);
+  const sql::Values transfers = cells_of(changes.added);
+  const sql::Values changed = cells_of(changes.changed);
   const sql::Values pages = cells_of(changes.pages);
   return database_->write("ledger.write", [&](sql::Session& session) -> Result<void> {
     // Locked until the commit: who takes over waits for it, and then goes on from its end.
@@ -217,10 +218,11 @@ Result<void> Store::write(const Changes& changes, Epoch epoch, const End& before
         "ledger.end", "SELECT sequence, hash FROM journal ORDER BY sequence DESC LIMIT 1");
     if (!last) return pass(last);
     const auto [sequence, hash] = last->value_or(std::tuple{std::int64_t{0}, std::string{kChainBegin}});
-    if (sequence != before.sequence || hash != before.hash)
+    if (sequence != changes.before.sequence || hash != changes.before.hash)
       return fail(Code::conflict, "the journal ends elsewhere than this writer left it, at", sequence);
     if (auto added = session.insert("ledger.journal", "journal", kRowFields, rows); !added) return added;
-    if (auto added = session.insert("ledger.transfers", "transfers", kTransferFields, transfers,
+    if (auto added = session.insert("ledger.transfers", "transfers", kTransferFields, transfers); !added) return added;
+    if (auto added = session.insert("ledger.transfers", "transfers", kTransferFields, changed,
                                     "ON CONFLICT (id) DO UPDATE SET state = excluded.state, reversed = "
                                     "excluded.reversed");
         !added)
@@ -316,6 +318,15 @@ Result<std::vector<Recorded>> Store::recorded_where(std::string_view name, const
                          .reversed = reversed});
   }
   return transfers;
+}
+
+Result<TransferId> Store::newest_transfer() {
+  const auto found = look([](sql::Session& session) {
+    return session.row<std::string>("ledger.newest", "SELECT id FROM transfers ORDER BY id DESC LIMIT 1");
+  });
+  if (!found) return pass(found);
+  if (!*found) return TransferId{};
+  return key_of<TransferKind>(std::get<0>(**found));
 }
 
 Result<std::vector<Recorded>> Store::pending() {

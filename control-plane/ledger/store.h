@@ -79,9 +79,11 @@ struct Page {
 
 /// What one transaction writes.
 struct Changes {
+  End before;  ///< the rows go on from here
   std::vector<Row> rows;
   std::vector<AccountRow> accounts;
-  std::vector<TransferRow> transfers;
+  std::vector<TransferRow> added;    ///< first written by these rows
+  std::vector<TransferRow> changed;  ///< stand there already; without their place
   std::vector<Page> pages;
 };
 
@@ -100,10 +102,10 @@ class Store {
   /// Takes the ledger over: the epoch that every write names from now on.
   Result<Epoch> take_epoch(std::int64_t now_ms);
   Result<Epoch> epoch();
-  /// One durable transaction. `before`: the end that the rows go on from.
+  /// One durable transaction.
   /// @error conflict: the epoch is another's, or the journal does not end there. Others: what the database says; where
   ///        it is `unavailable` or `io`, the changes may be there all the same.
-  Result<void> write(const Changes& changes, Epoch epoch, const End& before);
+  Result<void> write(const Changes& changes, Epoch epoch);
   /// After a write that failed on SQLite: what the log holds goes into the file and the log begins anew, since a sync
   /// that failed once tells nothing about the bytes before it (PostgreSQL ends itself in that case).
   Result<void> renew();
@@ -112,6 +114,8 @@ class Store {
   Result<void> snapshot(const std::function<Result<void>()>& work);
   Result<End> end();
   Result<Book::TotalsByCurrency> totals();
+  /// The greatest id; zero where there is none.
+  Result<TransferId> newest_transfer();
   Result<std::vector<Recorded>> pending();
   Result<std::vector<Recorded>> transfers(std::span<const TransferId> ids);
   Result<std::vector<AccountRow>> accounts(std::span<const AccountId> ids);

@@ -131,8 +131,7 @@ class Check {
     Recorded recorded;
   };
 
-  /// Rows and what the replay told of them, as far as there are both: a group is told after its last row, all that
-  /// expires at one instant before its second.
+  /// Rows and what the replay told of them, as far as there are both: a group is told after its last row.
   Result<void> compare_told() {
     while (!told_.empty() && !expected_.empty()) {
       const Row row = std::move(expected_.front());

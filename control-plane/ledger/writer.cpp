@@ -47,16 +47,50 @@ std::optional<Reply> refused_at_once(const Request& request) {
   return std::nullopt;
 }
 
-class Thread final : public Writer {
+/// Requests that are judged together, and what they will be answered once that is on disk.
+struct Batch {
+  std::vector<Waiting> asked;
+  std::vector<Answers> answers;
+  std::size_t transfers = 0;  ///< and expiries
+
+  void answer() {
+    for (std::size_t i = 0; i < asked.size(); ++i) asked[i].on_reply({Outcome::answered, std::move(answers[i])});
+    *this = {};
+  }
+  void refuse(Outcome outcome) {
+    for (const Waiting& waiting : asked) waiting.on_reply({outcome, {}});
+    *this = {};
+  }
+};
+
+/// The ledger as this process has it, on two connections: what is judged next is looked up while a batch is written.
+struct Ledger {
+  Store writes;  ///< has the fence
+  Store reads;
+  Desk desk;
+
+  /// Of a store that is open and ours.
+  static Result<Ledger> load(Store writes, const std::string& address) {
+    Result<Store> reads = Store::open(address, false);
+    if (!reads) return pass(reads);
+    Result<Desk> desk = Desk::load(*reads);
+    if (!desk) return pass(desk);
+    return Ledger{std::move(writes), std::move(*reads), std::move(*desk)};
+  }
+};
+
+/// One thread judges, another writes. While a batch is being written the next is judged, and is handed over as soon as
+/// the one before stands. Who asked hears of it when their batch and all before it are on disk.
+class Threads final : public Writer {
  public:
-  Thread(WriterOptions options, Store store, std::unique_ptr<Fence> fence, Epoch epoch, Desk desk)
+  Threads(WriterOptions options, Ledger ledger, std::unique_ptr<Fence> fence, Epoch epoch)
       : options_(std::move(options)),
-        store_(std::move(store)),
         fence_(std::move(fence)),
         epoch_(epoch),
-        desk_(std::move(desk)),
-        thread_([this] { run(); }) {}
-  ~Thread() override { Thread::stop(); }
+        ledger_(std::move(ledger)),
+        writing_thread_([this] { write_all(); }),
+        judging_thread_([this] { judge_all(); }) {}
+  ~Threads() override { Threads::stop(); }
 
   void ask(Request request, OnReply on_reply) override {
     if (const std::optional<Reply> reply = refused_at_once(request)) return on_reply(*reply);
@@ -73,7 +107,8 @@ class Thread final : public Writer {
       } else {
         queued_ += more;
         queue_.push_back({std::move(request), std::move(on_reply)});
-        if (queue_.size() == 1) wake_.notify_one();
+        if (queue_.size() == 1 || (queued_ >= kJudgeAheadMin && queued_ - more < kJudgeAheadMin))
+          wake_judge_.notify_one();
         return;
       }
     }
@@ -84,9 +119,10 @@ class Thread final : public Writer {
     {
       const std::lock_guard lock{mutex_};
       stopping_ = true;
-      wake_.notify_one();
+      wake_judge_.notify_one();
     }
-    if (thread_.joinable()) thread_.join();
+    if (judging_thread_.joinable()) judging_thread_.join();
+    if (writing_thread_.joinable()) writing_thread_.join();
   }
 
   [[nodiscard]] bool taken_over() const override { return taken_over_; }
@@ -96,91 +132,154 @@ class Thread final : public Writer {
   }
 
  private:
-  void run() {
-    while (true) {
-      const std::vector<Waiting> batch = wait();
-      if (batch.empty() && stopping_ && nothing_waits()) return;
-      if (!batch.empty() || desk_) commit(batch);
-    }
-  }
+  struct Handed {
+    Store* store = nullptr;
+    Changes changes;
+    Batch batch;
+  };
+  struct Written {
+    Result<void> done;
+    Batch batch;  ///< where it failed; else it is answered
+  };
 
-  /// What waits, up to a batch; nothing, when something expires or the end has come.
-  std::vector<Waiting> wait() {
-    std::unique_lock lock{mutex_};
-    const auto ready = [this] { return !queue_.empty() || stopping_; };
-    const std::int64_t expiry_ms = desk_ ? desk_->book().next_expiry_ms() : kNever;
-    if (expiry_ms == kNever) {
-      wake_.wait(lock, ready);
-    } else {
-      wake_.wait_for(lock, std::chrono::milliseconds{std::clamp<std::int64_t>(expiry_ms - now(), 0, kLookAtMostMs)},
-                     ready);
-    }
-    std::vector<Waiting> batch;
-    for (std::size_t transfers = 0; !queue_.empty(); queue_.pop_front()) {
-      const std::size_t more = weight(queue_.front().request);
-      if (transfers + more > kBatchTransfersMax) break;
-      transfers += more;
-      queued_ -= more;
-      batch.push_back(std::move(queue_.front()));
-    }
-    counts_.batch_largest = std::max(counts_.batch_largest, static_cast<std::int64_t>(batch.size()));
-    return batch;
-  }
+  // --- the judging thread
 
-  bool nothing_waits() const {
+  void judge_all() {
+    while (wait()) {
+      end_write();
+      if (!ledger_) {
+        if (!reopen()) refuse_waiting();
+        continue;
+      }
+      if (auto judged = judge(); !judged) {
+        give_up(judged.error());
+      } else if (!writing_) {
+        hand_over();
+      }
+    }
     const std::lock_guard lock{mutex_};
-    return queue_.empty();
+    ended_ = true;
+    wake_writer_.notify_one();
   }
+
+  /// Until there is something to do. @return false: the end has come, and nothing waits any more.
+  bool wait() {
+    std::unique_lock lock{mutex_};
+    while (true) {
+      const bool judges = writing_ ? queued_ >= kJudgeAheadMin && has_room() : queued_ > 0;
+      if (written_ || judges) return true;
+      if (stopping_ && !writing_ && queued_ == 0) return false;
+      const std::int64_t expiry_ms = ledger_ && !writing_ ? ledger_->desk.book().next_expiry_ms() : kNever;
+      if (expiry_ms == kNever) {
+        wake_judge_.wait(lock);
+        continue;
+      }
+      const std::int64_t left_ms = expiry_ms - now();
+      if (left_ms <= 0) return true;
+      wake_judge_.wait_for(lock, std::chrono::milliseconds{std::min(left_ms, kLookAtMostMs)});
+    }
+  }
+
+  /// Whatever is next fits into the batch.
+  [[nodiscard]] bool has_room() const { return open_.transfers + kLinkedMax <= kBatchTransfersMax; }
 
   /// Never before the last line's time, whatever the clock does.
-  std::int64_t now() const {
+  [[nodiscard]] std::int64_t now() const {
     const std::int64_t clock = options_.now_ms ? options_.now_ms() : to_unix_ms(wall_now());
-    return desk_ ? std::max({clock, desk_->end().time_ms, time_ms_}) : clock;
+    return ledger_ ? std::max({clock, ledger_->desk.end().time_ms, time_ms_}) : clock;
   }
 
-  void commit(const std::vector<Waiting>& batch) {
-    if (taken_over_) return answer_all(batch, Outcome::taken_over);
-    if (!desk_ && !reopen()) return answer_all(batch, taken_over_ ? Outcome::taken_over : Outcome::unavailable);
+  /// What has expired and, when all of that is told, what waits: as far as the batch has room.
+  Result<void> judge() {
     time_ms_ = now();
+    auto& [writes, reads, desk] = *ledger_;
+    const auto is_due = [&] { return desk.book().next_expiry_ms() <= time_ms_; };
+    if (is_due()) {
+      const Result<std::size_t> expired = desk.expire(reads, time_ms_, kBatchTransfersMax - open_.transfers);
+      if (!expired) return pass(expired);
+      open_.transfers += *expired;
+      if (is_due()) return {};
+    }
+    const std::size_t first = open_.asked.size();
+    take_from_queue();
     std::vector<const Request*> requests;
-    for (const Waiting& waiting : batch) requests.push_back(&waiting.request);
-    Result<void> done = desk_->prepare(*store_, requests, time_ms_);
-    std::vector<Reply> replies;
-    if (done) {
-      for (const Request* request : requests) replies.push_back({Outcome::answered, desk_->take(*request, time_ms_)});
-      if (batch.empty()) desk_->expire(time_ms_);
-      const Changes& changes = desk_->changes();
-      if (!changes.rows.empty()) done = store_->write(changes, epoch_, desk_->end());
-      if (done) count(changes);
-    }
-    if (!done) {
-      give_up(done.error());
-      return answer_all(batch, taken_over_ ? Outcome::taken_over : Outcome::unavailable);
-    }
-    desk_->settle();
-    for (std::size_t i = 0; i < batch.size(); ++i) batch[i].on_reply(replies[i]);
+    for (const Waiting& waiting : std::span{open_.asked}.subspan(first)) requests.push_back(&waiting.request);
+    if (requests.empty()) return {};
+    if (auto prepared = desk.prepare(reads, requests, time_ms_); !prepared) return prepared;
+    for (const Request* request : requests) open_.answers.push_back(desk.take(*request, time_ms_));
+    return {};
   }
 
-  void count(const Changes& changes) {
+  void take_from_queue() {
     const std::lock_guard lock{mutex_};
-    if (changes.rows.empty()) return;
-    ++counts_.commits;
-    counts_.lines += static_cast<std::int64_t>(changes.rows.size());
+    for (; !queue_.empty() && has_room(); queue_.pop_front()) {
+      const std::size_t more = weight(queue_.front().request);
+      queued_ -= more;
+      open_.transfers += more;
+      open_.asked.push_back(std::move(queue_.front()));
+    }
+    counts_.batch_largest = std::max(counts_.batch_largest, static_cast<std::int64_t>(open_.asked.size()));
   }
 
-  static void answer_all(const std::vector<Waiting>& batch, Outcome outcome) {
-    for (const Waiting& waiting : batch) waiting.on_reply({outcome, {}});
+  /// The batch goes to the other thread. One that changes nothing is answered: what it says stands already.
+  void hand_over() {
+    Changes changes = ledger_->desk.hand_over();
+    if (changes.rows.empty()) {
+      ledger_->desk.settle();
+      return open_.answer();
+    }
+    writing_ = true;
+    const std::lock_guard lock{mutex_};
+    handed_.emplace(&ledger_->writes, std::move(changes), std::exchange(open_, {}));
+    wake_writer_.notify_one();
   }
 
-  /// What is in memory may be what is not on disk: it goes.
-  void give_up(const Error& error) {
-    desk_.reset();
+  /// Takes note of a batch that was written, if one was.
+  void end_write() {
+    std::optional<Written> written;
+    {
+      const std::lock_guard lock{mutex_};
+      written.swap(written_);
+    }
+    if (!written) return;
+    writing_ = false;
+    if (written->done) return ledger_->desk.settle();
+    give_up(written->done.error(), std::move(written->batch));
+  }
+
+  /// What is in memory may be what is not on disk: it goes, once the other thread has ended, and so does all that was
+  /// judged by it.
+  void give_up(Error error, Batch failed = {}) {
+    if (writing_) {
+      std::unique_lock lock{mutex_};
+      wake_judge_.wait(lock, [this] { return written_.has_value(); });
+      const std::optional<Written> written = std::exchange(written_, {});
+      lock.unlock();
+      writing_ = false;
+      if (!written->done) {
+        error = written->done.error();
+        failed = std::move(written->batch);
+      }
+    }
+    ledger_.reset();
     {
       const std::lock_guard lock{mutex_};
       ++counts_.failures;
     }
-    if (error.code == Code::conflict) return lose(error);
-    log_warning("the ledger could not be written, and is read anew", {{"error", error}});
+    if (error.code == Code::conflict) {
+      lose(error);
+    } else {
+      log_warning("the ledger could not be written, and is read anew", {{"error", error}});
+    }
+    failed.refuse(refusal());
+    open_.refuse(refusal());
+  }
+
+  [[nodiscard]] Outcome refusal() const { return taken_over_ ? Outcome::taken_over : Outcome::unavailable; }
+
+  void refuse_waiting() {
+    take_from_queue();
+    open_.refuse(refusal());
   }
 
   void lose(const Error& error) {
@@ -189,29 +288,27 @@ class Thread final : public Writer {
     log_error("this writer of the ledger stops", {{"error", error}});
   }
 
-  /// Reads the ledger anew from the disk, on a new connection, if it is still ours.
+  /// Reads the ledger anew from the disk, on new connections, if it is still ours.
   bool reopen() {
-    if (Steady::now() < reopen_after_) return false;
+    if (taken_over_ || Steady::now() < reopen_after_) return false;
     reopen_after_ = Steady::now() + std::chrono::milliseconds{kReopenPauseMs};
     const Result<void> done = [this]() -> Result<void> {
-      store_.reset();  // with its connection goes its hold on the fence
       Result<Store> store = Store::open(options_.address, false);
       if (!store) return pass(store);
-      store_.emplace(std::move(*store));
-      const Result<Epoch> epoch = store_->epoch();
+      const Result<Epoch> epoch = store->epoch();
       if (!epoch) return pass(epoch);
       if (*epoch != epoch_) return fail(Code::conflict, "another writer has taken the ledger over");
       // Who takes over has another epoch. With ours still there it is our old connection, which the server has not
       // ended yet, or somebody who has the lock and not the epoch yet: the next time shows which.
-      if (auto held = fence_->hold(*store_); !held) return fail(Code::unavailable, held.error().message);
-      if (auto renewed = store_->renew(); !renewed) return renewed;
-      Result<Desk> desk = Desk::load(*store_);
-      if (!desk) return pass(desk);
-      desk_.emplace(std::move(*desk));
+      if (auto held = fence_->hold(*store); !held) return fail(Code::unavailable, held.error().message);
+      if (auto renewed = store->renew(); !renewed) return renewed;
+      Result<Ledger> ledger = Ledger::load(std::move(*store), options_.address);
+      if (!ledger) return pass(ledger);
+      ledger_.emplace(std::move(*ledger));
       return {};
     }();
     if (done) {
-      log_info("the ledger is written again", {{"sequence", desk_->end().sequence}});
+      log_info("the ledger is written again", {{"sequence", ledger_->desk.end().sequence}});
       return true;
     }
     if (done.error().code == Code::conflict) {
@@ -222,25 +319,70 @@ class Thread final : public Writer {
     return false;
   }
 
+  // --- the writing thread
+
+  void write_all() {
+    std::unique_lock lock{mutex_};
+    while (true) {
+      wake_writer_.wait(lock, [this] { return handed_.has_value() || ended_; });
+      if (!handed_) return;
+      Handed handed = std::move(*std::exchange(handed_, {}));
+      lock.unlock();
+      Result<void> done = handed.store->write(handed.changes, epoch_);
+      if (done) {
+        count(handed.changes);
+        handed.batch.answer();  // before the other thread goes on: answers come in the order of what was asked
+      }
+      lock.lock();
+      written_.emplace(std::move(done), std::move(handed.batch));
+      wake_judge_.notify_one();
+    }
+  }
+
+  void count(const Changes& changes) {
+    const std::lock_guard lock{mutex_};
+    ++counts_.commits;
+    counts_.lines += static_cast<std::int64_t>(changes.rows.size());
+  }
+
   static constexpr std::int64_t kLookAtMostMs = 60'000;  ///< the wall clock may be set meanwhile
 
   WriterOptions options_;
-  std::optional<Store> store_;
   std::unique_ptr<Fence> fence_;
   Epoch epoch_;
-  std::optional<Desk> desk_;  ///< empty after a failure
+
+  // The judging thread's.
+  std::optional<Ledger> ledger_;  ///< empty after a failure
+  Batch open_;                    ///< what is handed over next
+  bool writing_ = false;          ///< a batch was handed over, and its end not seen yet
   std::int64_t time_ms_ = 0;
   Steady::time_point reopen_after_;
 
+  // Both threads', and theirs who ask.
   mutable std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_judge_;
+  std::condition_variable wake_writer_;
   std::deque<Waiting> queue_;
   std::size_t queued_ = 0;  ///< transfers
+  std::optional<Handed> handed_;
+  std::optional<Written> written_;
+  bool ended_ = false;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> taken_over_{false};
   WriterCounts counts_;
-  std::thread thread_;
+
+  std::thread writing_thread_;
+  std::thread judging_thread_;
 };
+
+/// `wait`: however long somebody reads an SQLite ledger in one go.
+Result<void> renew(Store& store, bool wait) {
+  while (true) {
+    Result<void> renewed = store.renew();
+    if (renewed || !wait || renewed.error().code != Code::unavailable) return renewed;
+    log_info("the ledger waits for a reader", {{"reason", renewed.error()}});
+  }
+}
 
 }  // namespace
 
@@ -255,14 +397,14 @@ Reply Writer::ask(Request request) {
 Result<std::unique_ptr<Writer>> Writer::start(const WriterOptions& options) {
   Result<Store> store = Store::open(options.address, true);
   if (!store) return pass(store);
-  Result<std::unique_ptr<Fence>> fence = Fence::take(*store, options.wait_for_fence);
+  Result<std::unique_ptr<Fence>> fence = Fence::take(*store, options.wait);
   if (!fence) return pass(fence);
-  if (auto renewed = store->renew(); !renewed) return pass(renewed);
+  if (auto renewed = renew(*store, options.wait); !renewed) return pass(renewed);
   const Result<Epoch> epoch = store->take_epoch(to_unix_ms(wall_now()));
   if (!epoch) return pass(epoch);
-  Result<Desk> desk = Desk::load(*store);
-  if (!desk) return pass(desk);
-  return std::make_unique<Thread>(options, std::move(*store), std::move(*fence), *epoch, std::move(*desk));
+  Result<Ledger> ledger = Ledger::load(std::move(*store), options.address);
+  if (!ledger) return pass(ledger);
+  return std::make_unique<Threads>(options, std::move(*ledger), std::move(*fence), *epoch);
 }
 
 }  // namespace ribalta::ledger

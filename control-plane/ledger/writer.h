@@ -1,12 +1,13 @@
-// The ledger's one active writer: a thread that takes all requests that wait (up to kBatchTransfersMax transfers),
-// judges them in memory, commits them as one durable transaction, answers, and takes what waits by then. There is no
-// timer: alone, a request is committed at once; under load, a commit carries what came during the one before.
+// The ledger's one active writer: it takes all requests that wait (up to kBatchTransfersMax transfers), judges them in
+// memory, commits them as one durable transaction, answers, and takes what waits by then. There is no timer: alone, a
+// request is committed at once; under load, a commit carries what came during the one before, and is judged meanwhile.
 //
 //   auto writer = Writer::start({.address = "sqlite:/srv/ribalta/ledger/ledger.sqlite"});
 //   (*writer)->ask(Linked{gift}, [](const Reply& reply) { … });   // once it is on disk
 //
-// When a commit fails, nobody knows whether it stands. All in it are told `unavailable`, memory is dropped, and the
-// next request finds the ledger read anew from the disk: who asks again with the same ids gets the one true answer.
+// When a commit fails, nobody knows whether it stands. All in it and all that was judged behind it are told
+// `unavailable`, memory is dropped, and the next request finds the ledger read anew from the disk: who asks again with
+// the same ids gets the one true answer.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,8 @@ namespace ribalta::ledger {
 inline constexpr std::size_t kBatchTransfersMax = 4'096;
 /// Transfers that may wait; a request beyond is refused with `queue_full`. Four commits: well under a second.
 inline constexpr std::size_t kQueueTransfersMax = 4 * kBatchTransfersMax;
+/// While a batch is written, the next is judged when so many transfers wait: each time costs a look into the database.
+inline constexpr std::size_t kJudgeAheadMin = 512;
 /// After a failure the disk is asked again when somebody asks us, and not more often than this.
 inline constexpr std::int64_t kReopenPauseMs = 500;
 
@@ -41,12 +44,12 @@ struct Reply {
   Outcome outcome = Outcome::answered;
   Answers answers;  ///< of the request's kind, where it was answered
 };
-/// Called once, on the writer's thread or on that of `ask`: it only hands on.
+/// Called once, on a thread of the writer's or on that of `ask`: it only hands on.
 using OnReply = std::function<void(const Reply&)>;
 
 struct WriterOptions {
   std::string address;                   ///< as sql::Options has it
-  bool wait_for_fence = false;           ///< until an active writer is gone; else that is an error
+  bool wait = false;                     ///< until an active writer is gone, and who reads for long; else: an error
   std::function<std::int64_t()> now_ms;  ///< Unix time; empty: the system's clock
   std::size_t queue_max = kQueueTransfersMax;
 };

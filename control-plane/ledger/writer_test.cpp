@@ -114,6 +114,59 @@ TEST_CASE("writer: what is pending expires by itself, without anybody asking") {
   });
 }
 
+TEST_CASE("writer: whatever number expires at one instant, no commit is larger than any other") {
+  on_each_engine([](const std::string& address) {
+    constexpr std::int64_t kHeld = 2 * kBatchTransfersMax + 100;
+    std::atomic<std::int64_t> now{kNow};
+    Bench bench{address, [&now] { return now.load(); }};
+    bench.open_accounts();
+    REQUIRE(bench.ask(direct(1, kBank, kAnna, kHeld)) == TransferStatus::created);
+    for (std::int64_t i = 0; i < kHeld; i += kLinkedMax) {
+      Linked group;
+      for (std::int64_t k = i; k < std::min<std::int64_t>(i + kLinkedMax, kHeld); ++k)
+        group.push_back(pending(static_cast<std::uint64_t>(10 + k), kAnna, kBruno, 1, kNow + 5'000));
+      const std::vector all(group.size(), TransferStatus::created);
+      REQUIRE(bench.ask_linked(std::move(group)) == all);
+    }
+    CHECK(bench.ask(direct(2, kAnna, kBruno, 1)) == TransferStatus::insufficient_funds);
+    const std::int64_t before = bench.writer->counts().commits;
+    now = kNow + 5'000;
+    // What is asked now is judged when all of it has expired.
+    CHECK(bench.ask(direct(3, kAnna, kBruno, kHeld)) == TransferStatus::created);
+    CHECK(bench.writer->counts().commits - before == 3);
+    bench.check_whole(2 * kHeld + 6);
+  });
+}
+
+TEST_CASE(
+    "desk: a ledger that ends in the middle of an instant at which much expires is whole, and goes on from there") {
+  on_each_engine([](const std::string& address) {
+    {
+      Bench bench{address, [] { return kNow; }};
+      bench.open_accounts();
+      REQUIRE(bench.ask(direct(1, kBank, kAnna, 100)) == TransferStatus::created);
+      for (std::uint64_t i = 2; i < 12; ++i)
+        REQUIRE(bench.ask(pending(i, kAnna, kBruno, 5, kNow + 1 + static_cast<std::int64_t>(i / 8))) ==
+                TransferStatus::created);
+    }
+    {
+      Store store = Store::open(address, false).value();
+      const Epoch epoch = store.take_epoch(kNow).value();
+      Desk desk = Desk::load(store).value();
+      CHECK(desk.expire(store, kNow + 9, 4) == 4);
+      const Changes changes = desk.hand_over();
+      CHECK(desk.expire(store, kNow + 9, 3) == 3);  // judged, and never written
+      REQUIRE(store.write(changes, epoch));
+      const Result<Verified> verified = verify(store);
+      REQUIRE_MESSAGE(verified, (verified ? "" : verified.error().message));
+      CHECK(verified->end.sequence == 18);
+    }
+    Bench bench{address, [] { return kNow; }};
+    CHECK(bench.ask(direct(20, kAnna, kBruno, 100)) == TransferStatus::created);
+    bench.check_whole(25);
+  });
+}
+
 TEST_CASE("writer: a clock that goes back does not take the journal with it") {
   on_each_engine([](const std::string& address) {
     std::atomic<std::int64_t> now{kNow};
@@ -241,8 +294,8 @@ TEST_CASE("writer: one that waits takes over as soon as the other is gone") {
   on_each_engine([](const std::string& address) {
     auto first = std::make_unique<Bench>(address);
     first->open_accounts();
-    auto waiting = std::async(std::launch::async,
-                              [&address] { return Writer::start({.address = address, .wait_for_fence = true}); });
+    auto waiting =
+        std::async(std::launch::async, [&address] { return Writer::start({.address = address, .wait = true}); });
     CHECK(first->ask(direct(1, kBank, kAnna, 100)) == TransferStatus::created);
     first.reset();
     auto second = waiting.get();
@@ -321,6 +374,32 @@ TEST_CASE("statement: an account's lines, latest first, through pages; balances 
     CHECK(statement(*store, kBank, all->at(50).row.sequence, 10).value().front().row.minor == kGifts - 50);
     CHECK(statement(*store, kBank, kNever, 7)->size() == 7);
     bench.check_whole(kGifts + 3);
+  });
+}
+
+TEST_CASE("statement: beside a writer at work it has each line once, and each follows from the one before") {
+  on_each_engine([](const std::string& address) {
+    Bench bench{address};
+    bench.open_accounts();
+    REQUIRE(bench.ask(direct(1, kBank, kAnna, 1)) == TransferStatus::created);
+    std::atomic<bool> ends{false};
+    std::thread giver{[&] {
+      for (std::uint64_t i = 2; !ends; ++i) bench.writer->ask(Linked{direct(i, kBank, kAnna, 1)});
+    }};
+    Result<Store> store = Store::open(address, false);
+    std::string wrong;
+    for (std::size_t longest = 0; longest < 20 * kPageLines && wrong.empty();) {
+      const auto lines = statement(*store, kAnna, kNever, 10'000);
+      if (!lines) wrong = lines.error().message;
+      for (std::size_t i = 0; lines && i < lines->size(); ++i) {
+        const auto left = static_cast<std::int64_t>(lines->size() - i);
+        if ((*lines)[i].after.credits != left) wrong = "another balance at " + std::to_string(left);
+      }
+      if (lines) longest = lines->size();
+    }
+    ends = true;
+    giver.join();
+    CHECK(wrong == "");
   });
 }
 

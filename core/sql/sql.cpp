@@ -5,9 +5,11 @@
 #include <soci/sqlite3/soci-sqlite3.h>
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <condition_variable>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -175,9 +177,14 @@ class SociSession final : public Session {
   Result<void> insert_rows(std::string_view name, std::string_view table, std::span<const Field> fields,
                            std::span<const Value> cells, std::string_view tail) override {
     assert(!fields.empty() && cells.size() % fields.size() == 0);
+    for (const Value& cell : cells) {
+      const auto* string = std::get_if<std::string>(&cell.held());
+      if (string && string->find('\0') != std::string::npos) return fail(Code::malformed, name, "a text with NUL");
+    }
     std::string statement = "INSERT INTO " + std::string{table} + " (";
     for (const Field& field : fields) (statement += field.name) += &field == &fields.back() ? ") " : ", ";
     if (engine_ == Engine::sqlite) return insert_prepared(name, statement, fields, cells, tail);
+    if (tail.empty()) return copy_in(name, table, fields, cells);
     statement += "SELECT * FROM unnest(";
     Values columns;
     for (std::size_t i = 0; i < fields.size(); ++i) {
@@ -196,10 +203,6 @@ class SociSession final : public Session {
     for (std::size_t i = 0; i < fields.size(); ++i)
       text += ":" + std::to_string(i + 1) + (i + 1 == fields.size() ? ") " : ", ");
     text += tail;
-    for (const Value& cell : cells) {
-      const auto* string = std::get_if<std::string>(&cell.held());
-      if (string && string->find('\0') != std::string::npos) return fail(Code::malformed, name, "a text with NUL");
-    }
     return guarded(name, [&]() -> Result<void> {
       std::deque<Bound> row(fields.size());
       soci::statement statement{session_};
@@ -213,6 +216,56 @@ class SociSession final : public Session {
       }
       return {};
     });
+  }
+
+  /// COPY, which SOCI does not have: half the server's work of a list for each column (PostgreSQL 15, §34.10).
+  Result<void> copy_in(std::string_view name, std::string_view table, std::span<const Field> fields,
+                       std::span<const Value> cells) {
+    PGconn* const connection = static_cast<soci::postgresql_session_backend*>(session_.get_backend())->conn_;
+    again_ = {};
+    std::string statement = "COPY " + std::string{table} + " (";
+    for (const Field& field : fields) (statement += field.name) += &field == &fields.back() ? ')' : ',';
+    statement += " FROM STDIN (FORMAT binary)";
+    if (auto begun = ended_with(name, PGRES_COPY_IN, PQexec(connection, statement.c_str())); !begun) return begun;
+    const std::string rows = binary_rows(fields.size(), cells);
+    // What goes wrong here is told by the result, too.
+    PQputCopyData(connection, rows.data(), static_cast<int>(rows.size()));
+    PQputCopyEnd(connection, nullptr);
+    Result<void> done = ended_with(name, PGRES_COMMAND_OK, PQgetResult(connection));
+    while (PGresult* const more = PQgetResult(connection)) PQclear(more);
+    return done;
+  }
+
+  Result<void> ended_with(std::string_view name, ExecStatusType wanted, PGresult* result) {
+    const std::unique_ptr<PGresult, decltype(&PQclear)> owned{result, &PQclear};
+    if (PQresultStatus(result) == wanted) return {};
+    const char* const state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    return std::unexpected<Error>{postgresql_error(name, state == nullptr ? "" : state, again_, broken_)};
+  }
+
+  /// As COPY's binary format has it (PostgreSQL 15, COPY, "Binary Format").
+  static std::string binary_rows(std::size_t columns, std::span<const Value> cells) {
+    std::string out{"PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19};
+    const auto put = [&out]<class T>(T number) {
+      if constexpr (std::endian::native == std::endian::little) number = std::byteswap(number);
+      out.append(reinterpret_cast<const char*>(&number), sizeof number);
+    };
+    for (std::size_t at = 0; at < cells.size(); ++at) {
+      if (at % columns == 0) put(static_cast<std::int16_t>(columns));
+      const Value::Held& held = cells[at].held();
+      if (const auto* integer = std::get_if<std::int64_t>(&held)) {
+        put(std::int32_t{sizeof *integer});
+        put(*integer);
+      } else if (const auto* text = std::get_if<std::string>(&held)) {
+        put(static_cast<std::int32_t>(text->size()));
+        out += *text;
+      } else {
+        assert(std::holds_alternative<Null>(held));
+        put(std::int32_t{-1});
+      }
+    }
+    put(std::int16_t{-1});
+    return out;
   }
 
   /// Column `column` of the rows, as PostgreSQL writes an array (§8.15.2).

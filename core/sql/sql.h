@@ -118,8 +118,9 @@ class Session {
     return execute(name, statement, values, {}, {});
   }
 
-  /// Adds many rows, row by row in `cells`: one statement on PostgreSQL (a list for each column), one prepared
-  /// statement on SQLite. Integers and texts only. `tail` follows the rows, as `ON CONFLICT (id) DO UPDATE SET …`.
+  /// Adds many rows, row by row in `cells`: one statement on PostgreSQL (COPY; with a tail, a list for each column),
+  /// one prepared statement on SQLite. Integers and texts only. `tail` follows the rows, as `ON CONFLICT (id) DO UPDATE
+  /// SET …`.
   ///   session.insert("votes.add", "votes", {{"id", Kind::text}, {"count", Kind::integer}}, cells);
   /// @error as `run`.
   Result<void> insert(std::string_view name, std::string_view table, std::span<const Field> fields,

@@ -357,4 +357,25 @@ TEST_CASE("a server that may lose what it has committed is refused where that mu
   }
 }
 
+TEST_CASE("a commit that is to be durable is so whatever the database's own setting says, and waits for no less") {
+  for (const Engine engine : testing::engines()) {
+    if (engine != Engine::postgresql) continue;
+    const std::string address = testing::fresh_database(engine);
+    for (const std::string setting : {"off", "local", "remote_write", "on", "remote_apply"}) {
+      const auto plain = Database::open({.address = address, .connections = 1}).value();
+      REQUIRE(plain->read([&](Session& session) {
+        return session.run("set", "ALTER ROLE CURRENT_USER SET synchronous_commit = " + setting);
+      }));
+      const auto durable = Database::open({.address = address, .connections = 1, .synchronous_full = true}).value();
+      const auto shown = durable->read([](Session& session) {
+        return session.row<std::string>("show", "SELECT current_setting('synchronous_commit')");
+      });
+      CHECK(std::get<0>(**shown) == (setting == "remote_apply" ? setting : "on"));
+    }
+    const auto plain = Database::open({.address = address, .connections = 1}).value();
+    REQUIRE(plain->read(
+        [](Session& session) { return session.run("reset", "ALTER ROLE CURRENT_USER RESET synchronous_commit"); }));
+  }
+}
+
 }  // namespace ribalta::sql

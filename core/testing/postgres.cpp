@@ -9,6 +9,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "core/sql/sql.h"
@@ -96,7 +98,7 @@ std::string PostgresCluster::address(const std::string& database) const {
 
 void PostgresCluster::kill() {
   if (server_ <= 0) return;
-  ::kill(-server_, SIGKILL);
+  ::kill(server_, SIGKILL);
   waitpid(server_, nullptr, 0);
   server_ = -1;
   running_ = false;
@@ -111,14 +113,30 @@ void PostgresCluster::stop() {
 }
 
 bool PostgresCluster::start() {
-  server_ = spawn({program("postgres"), "-D", data(), "-c", "listen_addresses=", "-c",
-                   "unix_socket_directories=" + folder_.path().string(), "-c",
-                   commits_ == Commits::quick ? "fsync=off" : "fsync=on"},
-                  environment_);
-  running_ = server_ > 0 && poll([this] {
-               return sql::Database::open({.address = address("postgres"), .connections = 1}).has_value();
-             });
+  server_ = -1;
+  running_ = poll([this] {
+    // As long as a process of a server that was killed lives, the next one ends itself.
+    if (server_ > 0 && waitpid(server_, nullptr, WNOHANG) == server_) server_ = -1;
+    if (server_ <= 0) server_ = spawn_server();
+    return sql::Database::open({.address = address("postgres"), .connections = 1}).has_value();
+  });
+  if (!running_) std::fputs(("PostgreSQL does not start:\n" + log_end()).c_str(), stderr);
   return running_;
+}
+
+pid_t PostgresCluster::spawn_server() const {
+  return spawn({program("postgres"), "-D", data(), "-c", "listen_addresses=", "-c",
+                "unix_socket_directories=" + folder_.path().string(), "-c",
+                commits_ == Commits::quick ? "fsync=off" : "fsync=on"},
+               environment_);
+}
+
+/// The last of what the server said.
+std::string PostgresCluster::log_end() const {
+  std::ifstream log{folder_.path() / "log"};
+  const std::string text{std::istreambuf_iterator<char>{log}, {}};
+  constexpr std::size_t kMost = 4'000;
+  return text.size() > kMost ? text.substr(text.size() - kMost) : text;
 }
 
 bool PostgresCluster::promote() {

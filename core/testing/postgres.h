@@ -44,7 +44,7 @@ class PostgresCluster {
   /// As sql::Options has it.
   [[nodiscard]] std::string address(const std::string& database) const;
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_.path(); }
-  /// SIGKILL to the server and everything it has started.
+  /// SIGKILL to the server. What it has started ends as soon as it notices, a busy session a little later.
   void kill();
   /// As an administrator restarts it: clients are cut off, what they have not committed is gone.
   void stop();
@@ -55,6 +55,8 @@ class PostgresCluster {
  private:
   PostgresCluster() = default;
   bool make_folder();
+  [[nodiscard]] pid_t spawn_server() const;
+  [[nodiscard]] std::string log_end() const;
   bool run(std::vector<std::string> command) const;
   [[nodiscard]] pid_t spawn(std::vector<std::string> command, const std::vector<std::string>& environment = {}) const;
   [[nodiscard]] std::string data() const { return (folder_.path() / "data").string(); }
