@@ -29,7 +29,7 @@ namespace {
 
 constexpr std::uint64_t kSeed = 7;
 /// Groups that are asked for again by the next process, more than can be waiting for an answer in one.
-constexpr std::uint64_t kAskedAgain = 600;
+constexpr std::uint64_t kAskedAgain = 1'800;
 
 /// tests/faults/disk_faults.c, and its control file.
 class Disk {

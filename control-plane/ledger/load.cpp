@@ -166,7 +166,7 @@ class Client {
     });
   }
 
-  Window window_{400};
+  Window window_{1'500};  ///< enough for one batch to be judged while another is written
   std::mutex mutex_;
   std::deque<Linked> retries_;
   std::unique_ptr<Writer> writer_;
