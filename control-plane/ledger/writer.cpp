@@ -375,6 +375,15 @@ class Threads final : public Writer {
   std::thread judging_thread_;
 };
 
+constexpr std::int64_t kAheadMs = 60'000;
+
+/// Lines keep the time of the last one until the clock has passed it: somebody should know.
+void tell_if_ahead(const End& end, std::int64_t now_ms) {
+  if (end.time_ms <= now_ms + kAheadMs) return;
+  log_warning("the ledger's last line is later than this machine's clock: one of them was or is wrong",
+              {{"seconds", (end.time_ms - now_ms) / 1'000}});
+}
+
 /// `wait`: however long somebody reads an SQLite ledger in one go.
 Result<void> renew(Store& store, bool wait) {
   while (true) {
@@ -404,6 +413,7 @@ Result<std::unique_ptr<Writer>> Writer::start(const WriterOptions& options) {
   if (!epoch) return pass(epoch);
   Result<Ledger> ledger = Ledger::load(std::move(*store), options.address);
   if (!ledger) return pass(ledger);
+  tell_if_ahead(ledger->desk.end(), to_unix_ms(wall_now()));
   return std::make_unique<Threads>(options, std::move(*ledger), std::move(*fence), *epoch);
 }
 
