@@ -14,6 +14,7 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <random>
 
@@ -278,6 +279,34 @@ TEST_CASE("crash: PostgreSQL killed, restarted, out of disk and broken under loa
   acknowledged.take(process);
   acknowledged.check(address);
   CHECK(disk.failures() > 0);
+}
+
+TEST_CASE("crash: what only a primary has that was ended meanwhile is not answered before a standby has it too") {
+  if (!PostgresCluster::installed()) return;
+  PostgresCluster primary{PostgresCluster::Commits::durable};
+  REQUIRE(primary.running());
+  const auto standby = PostgresCluster::standby_of(primary);
+  REQUIRE(standby->running());
+  Bench bench{primary.address("postgres")};
+  bench.open_accounts();
+  standby->kill();
+  const auto ask = [&bench] {
+    Reply reply = bench.writer->ask(Linked{direct(1, kBank, kAnna, 100)});
+    while (reply.outcome == Outcome::unavailable) {
+      std::this_thread::sleep_for(50ms);
+      reply = bench.writer->ask(Linked{direct(1, kBank, kAnna, 100)});
+    }
+    return reply;
+  };
+  auto asked = std::async(std::launch::async, ask);
+  CHECK(asked.wait_for(1s) == std::future_status::timeout);
+  primary.stop();  // what waited for the standby stands, here alone
+  REQUIRE(primary.start());
+  CHECK(asked.wait_for(3s) == std::future_status::timeout);
+  REQUIRE(standby->start());
+  const Reply reply = asked.get();
+  REQUIRE(reply.outcome == Outcome::answered);
+  CHECK(std::get<0>(reply.answers).front() == TransferStatus::exists);
 }
 
 TEST_CASE("crash: PostgreSQL fails over to its standby under load, and what was acknowledged is there") {

@@ -1,6 +1,7 @@
 #include "control-plane/ledger/desk.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace ribalta::ledger {
@@ -13,8 +14,9 @@ std::vector<K> listed(const std::unordered_set<K>& set) {
 
 }  // namespace
 
-Result<Desk> Desk::load(Store& store) {
+Result<Desk> Desk::load(Store& store, std::size_t accounts_kept_max) {
   Desk desk;
+  desk.accounts_kept_max_ = accounts_kept_max;
   Result<End> end = store.end();
   if (!end) return pass(end);
   desk.end_ = std::move(*end);
@@ -30,7 +32,7 @@ Result<Desk> Desk::load(Store& store) {
   return desk;
 }
 
-Result<void> Desk::prepare(Store& store, std::span<const Request* const> requests, std::int64_t now_ms) {
+Result<void> Desk::prepare(Store& store, std::span<const Request* const> requests) {
   std::unordered_set<TransferId> transfers;
   std::unordered_set<AccountId> accounts;
   const auto want = [&](AccountId id) {
@@ -54,10 +56,6 @@ Result<void> Desk::prepare(Store& store, std::span<const Request* const> request
   const Result<std::vector<Recorded>> recalled = store.transfers(listed(transfers));
   if (!recalled) return pass(recalled);
   for (const Recorded& transfer : *recalled) book_.recall(transfer);
-  book_.each_due(now_ms, kPendingMax, [&](const Recorded& due) {
-    want(due.debit);
-    want(due.credit);
-  });
   for (const Request* request : requests) {
     const auto* const linked = std::get_if<Linked>(request);
     if (linked == nullptr) continue;
@@ -82,14 +80,12 @@ Result<void> Desk::bring_in(Store& store, const std::unordered_set<AccountId>& a
 }
 
 Answers Desk::take(const Request& request, std::int64_t now_ms) {
+  assert(book_.next_expiry_ms() > now_ms);
   if (const auto* const linked = std::get_if<Linked>(&request)) {
     std::vector<TransferStatus> answers = book_.submit(*linked, now_ms);
     write_steps(now_ms);
     return answers;
   }
-  // Lines of accounts come after what had expired before them, as a journal is read.
-  book_.expire(now_ms);
-  write_steps(now_ms);
   if (const auto* const open = std::get_if<OpenAccount>(&request)) {
     const AccountStatus status = book_.open_account(open->terms);
     if (status == AccountStatus::created) {
@@ -202,7 +198,7 @@ Changes Desk::hand_over() {
 }
 
 void Desk::settle() {
-  if (book_.accounts().size() > kAccountsKeptMax) {
+  if (book_.accounts().size() > accounts_kept_max_) {
     book_.forget_accounts([this](AccountId id) { return accounts_changed_.contains(id); });
     std::erase_if(lines_, [this](const auto& one) { return !accounts_changed_.contains(one.first); });
   }

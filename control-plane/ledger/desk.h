@@ -33,14 +33,14 @@ using Answers = std::variant<std::vector<TransferStatus>, AccountStatus, bool>;
 class Desk {
  public:
   /// As the store's ledger stands.
-  static Result<Desk> load(Store& store);
+  static Result<Desk> load(Store& store, std::size_t accounts_kept_max = kAccountsKeptMax);
 
-  /// Brings in what requests name and memory does not have, and what expires by `now_ms`.
-  Result<void> prepare(Store& store, std::span<const Request* const> requests, std::int64_t now_ms);
-  /// Judges one that was prepared. Groups are well formed.
-  Answers take(const Request& request, std::int64_t now_ms);
   /// What is pending and whose time has come: the first `most` of it. @return how many.
-  Result<std::size_t> expire(Store& store, std::int64_t now_ms, std::size_t most);
+  Result<std::size_t> expire(Store& store, std::int64_t now_ms, std::size_t most = kPendingMax);
+  /// Brings in what requests name and memory does not have.
+  Result<void> prepare(Store& store, std::span<const Request* const> requests);
+  /// Judges one that was prepared, at an instant by which all has expired that does. Groups are well formed.
+  Answers take(const Request& request, std::int64_t now_ms);
 
   /// What was taken since the last `hand_over`, to be written now.
   [[nodiscard]] Changes hand_over();
@@ -69,6 +69,7 @@ class Desk {
     return end_.sequence + static_cast<std::int64_t>(changes_.rows.size()) + 1;
   }
 
+  std::size_t accounts_kept_max_ = kAccountsKeptMax;
   Book book_;
   End end_;
   TransferId newest_;  ///< the greatest id that was handed over: none beyond has to be looked for

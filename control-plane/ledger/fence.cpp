@@ -18,6 +18,7 @@ class FileFence final : public Fence {
   ~FileFence() override { close(file_); }
 
   Result<void> hold(Store&) override { return {}; }  // the kernel's, for as long as the descriptor is open
+  Result<void> is_beside(Store&) override { return {}; }
 
  private:
   int file_;
@@ -39,10 +40,38 @@ Result<std::unique_ptr<Fence>> take_file(const std::string& ledger, bool wait) {
 
 /// "ribalta ledger": a number of our own among the database's advisory locks.
 constexpr std::string_view kLock = "8245913047710442355";
+/// As pg_locks shows it (PostgreSQL 15, §54.12).
+constexpr std::string_view kHeldBy =
+    "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND database = (SELECT oid "
+    "FROM pg_database WHERE datname = current_database()) AND ((CAST(classid AS BIGINT) << 32) | CAST(objid AS "
+    "BIGINT)) = CAST(:1 AS BIGINT) AND pid = :2";
 
 class AdvisoryFence final : public Fence {
  public:
   Result<void> take(Store& store, bool wait) {
+    if (auto locked = lock(store, wait); !locked) return locked;
+    const auto backend = store.database().read([](sql::Session& session) {
+      return session.row<std::int64_t>("ledger.fence", "SELECT CAST(pg_backend_pid() AS BIGINT)");
+    });
+    if (!backend) return pass(backend);
+    backend_ = std::get<0>(**backend);
+    return {};
+  }
+
+  /// Taken once more where the connection still has it: such locks count.
+  Result<void> hold(Store& store) override { return take(store, false); }
+
+  Result<void> is_beside(Store& other) override {
+    const auto held = other.database().read([this](sql::Session& session) {
+      return session.row<std::int64_t>("ledger.fence", kHeldBy, {kLock, backend_});
+    });
+    if (!held) return pass(held);
+    if (std::get<0>(**held) == 1) return {};
+    return fail(Code::unavailable, "the address leads to two servers; on one of them nobody has the ledger");
+  }
+
+ private:
+  static Result<void> lock(Store& store, bool wait) {
     return store.database().read([wait](sql::Session& session) -> Result<void> {
       if (wait) {
         const auto locked = session.row<std::string>(
@@ -56,8 +85,7 @@ class AdvisoryFence final : public Fence {
     });
   }
 
-  /// Taken once more where the connection still has it: such locks count.
-  Result<void> hold(Store& store) override { return take(store, false); }
+  std::int64_t backend_ = 0;  ///< the server's process of the connection that has the lock
 };
 
 }  // namespace

@@ -18,6 +18,9 @@ class Fence {
   static Result<std::unique_ptr<Fence>> take(Store& store, bool wait);
   /// Makes sure that it is still ours: a PostgreSQL connection that broke has let go of it. @error as `take`.
   virtual Result<void> hold(Store& store) = 0;
+  /// Makes sure that another connection is to the very server that has the fence: an address may lead to several.
+  /// @error unavailable: it is not.
+  virtual Result<void> is_beside(Store& other) = 0;
 };
 
 }  // namespace ribalta::ledger

@@ -271,7 +271,7 @@ class Rate {
   Load load_;
   Window window_;
   std::mt19937_64 random_{1};
-  std::vector<std::int64_t> took_us_;  ///< the writer's thread alone writes it
+  std::vector<std::int64_t> took_us_;  ///< the writer's threads, one after the other
   std::int64_t refused_ = 0;
   std::unique_ptr<Writer> writer_;
 };

@@ -159,7 +159,10 @@ Result<Store> Store::open(const std::string& address, bool make) {
     if (made < 0 && errno != EEXIST) return fail_errno("open the ledger", file);
     if (made >= 0) ::close(made);
   } else {
-    options.address += " options='-c search_path=ledger'";
+    // A connection may have nothing to do for hours: that it is lost is seen within a minute all the same.
+    options.address +=
+        " options='-c search_path=ledger' keepalives_idle=30 keepalives_interval=10 keepalives_count=3 "
+        "tcp_user_timeout=60000";
   }
   const Result<std::shared_ptr<sql::Database>> database = sql::Database::open(options);
   if (!database) return database.error().in("open the ledger");
@@ -206,20 +209,7 @@ Result<void> Store::write(const Changes& changes, Epoch epoch) {
   const sql::Values transfers = cells_of(changes.added);
   const sql::Values changed = cells_of(changes.changed);
   const sql::Values pages = cells_of(changes.pages);
-  return database_->write("ledger.write", [&](sql::Session& session) -> Result<void> {
-    // Locked until the commit: who takes over waits for it, and then goes on from its end.
-    const auto holder = session.row<std::int64_t>("ledger.epoch", session.engine() == sql::Engine::postgresql
-                                                                      ? "SELECT epoch FROM writer FOR SHARE"
-                                                                      : "SELECT epoch FROM writer");
-    if (!holder) return pass(holder);
-    if (!*holder || std::get<0>(**holder) != epoch.value)
-      return fail(Code::conflict, "another writer has taken the ledger over");
-    const auto last = session.row<std::int64_t, std::string>(
-        "ledger.end", "SELECT sequence, hash FROM journal ORDER BY sequence DESC LIMIT 1");
-    if (!last) return pass(last);
-    const auto [sequence, hash] = last->value_or(std::tuple{std::int64_t{0}, std::string{kChainBegin}});
-    if (sequence != changes.before.sequence || hash != changes.before.hash)
-      return fail(Code::conflict, "the journal ends elsewhere than this writer left it, at", sequence);
+  const auto add = [&](sql::Session& session) -> Result<void> {
     if (auto added = session.insert("ledger.journal", "journal", kRowFields, rows); !added) return added;
     if (auto added = session.insert("ledger.transfers", "transfers", kTransferFields, transfers); !added) return added;
     if (auto added = session.insert("ledger.transfers", "transfers", kTransferFields, changed,
@@ -235,11 +225,36 @@ Result<void> Store::write(const Changes& changes, Epoch epoch) {
         !added)
       return added;
     return session.insert("ledger.pages", "pages", kPageFields, pages);
+  };
+  return database_->write("ledger.write", [&](sql::Session& session) -> Result<void> {
+    // Locked until the commit: who takes over waits for it, and then goes on from its end.
+    const auto holder = session.row<std::int64_t>("ledger.epoch", session.engine() == sql::Engine::postgresql
+                                                                      ? "SELECT epoch FROM writer FOR SHARE"
+                                                                      : "SELECT epoch FROM writer");
+    if (!holder) return pass(holder);
+    if (!*holder || std::get<0>(**holder) != epoch.value)
+      return fail(Code::conflict, "another writer has taken the ledger over");
+    const auto last = session.row<std::int64_t, std::string>(
+        "ledger.end", "SELECT sequence, hash FROM journal ORDER BY sequence DESC LIMIT 1");
+    if (!last) return pass(last);
+    const auto [sequence, hash] = last->value_or(std::tuple{std::int64_t{0}, std::string{kChainBegin}});
+    if (sequence != changes.before.sequence || hash != changes.before.hash)
+      return fail(Code::conflict, "the journal ends elsewhere than this writer left it, at", sequence);
+    Result<void> added = add(session);
+    // A key that is taken is no other writer's doing.
+    if (!added && sql::is_taken(added.error()))
+      return std::unexpected{damaged("what is new stands there:", added.error().message)};
+    return added;
   });
 }
 
 Result<void> Store::renew() {
-  if (engine() != sql::Engine::sqlite) return {};
+  if (engine() == sql::Engine::postgresql) {
+    return database_->write("ledger.renew", [](sql::Session& session) -> Result<void> {
+      const auto done = session.run("ledger.renew", "UPDATE writer SET since_ms = since_ms");
+      return done ? Result<void>{} : pass(done);
+    });
+  }
   const auto done = look([](sql::Session& session) {
     return session.row<std::int64_t>("ledger.renew", "PRAGMA wal_checkpoint(TRUNCATE)");
   });
@@ -326,7 +341,10 @@ Result<TransferId> Store::newest_transfer() {
   });
   if (!found) return pass(found);
   if (!*found) return TransferId{};
-  return key_of<TransferKind>(std::get<0>(**found));
+  bool good = true;
+  const auto id = key_or_zero<TransferKind>(std::get<0>(**found), good);
+  if (!good) return std::unexpected{damaged("transfer", std::get<0>(**found))};
+  return id;
 }
 
 Result<std::vector<Recorded>> Store::pending() {

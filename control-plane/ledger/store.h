@@ -106,8 +106,11 @@ class Store {
   /// @error conflict: the epoch is another's, or the journal does not end there. Others: what the database says; where
   ///        it is `unavailable` or `io`, the changes may be there all the same.
   Result<void> write(const Changes& changes, Epoch epoch);
-  /// After a write that failed on SQLite: what the log holds goes into the file and the log begins anew, since a sync
-  /// that failed once tells nothing about the bytes before it (PostgreSQL ends itself in that case).
+  /// Before the ledger is read: what can be read stands as a commit does. On SQLite what the log holds goes into the
+  /// file and the log begins anew, since a sync that failed once tells nothing about the bytes before it (PostgreSQL
+  /// ends itself in that case). On PostgreSQL one more commit waits for a synchronous standby, which those that an
+  /// earlier server was ended in may not have.
+  /// @error unavailable: SQLite's log is being read.
   Result<void> renew();
 
   /// All that `work` reads is of one instant.

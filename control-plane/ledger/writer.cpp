@@ -69,10 +69,11 @@ struct Ledger {
   Store reads;
   Desk desk;
 
-  /// Of a store that is open and ours.
-  static Result<Ledger> load(Store writes, const std::string& address) {
+  /// Of a store that is open and ours by this fence, and was renewed.
+  static Result<Ledger> load(Store writes, Fence& fence, const std::string& address) {
     Result<Store> reads = Store::open(address, false);
     if (!reads) return pass(reads);
+    if (auto beside = fence.is_beside(*reads); !beside) return pass(beside);
     Result<Desk> desk = Desk::load(*reads);
     if (!desk) return pass(desk);
     return Ledger{std::move(writes), std::move(*reads), std::move(*desk)};
@@ -81,16 +82,16 @@ struct Ledger {
 
 /// One thread judges, another writes. While a batch is being written the next is judged, and is handed over as soon as
 /// the one before stands. Who asked hears of it when their batch and all before it are on disk.
-class Threads final : public Writer {
+class ThreadedWriter final : public Writer {
  public:
-  Threads(WriterOptions options, Ledger ledger, std::unique_ptr<Fence> fence, Epoch epoch)
+  ThreadedWriter(WriterOptions options, Ledger ledger, std::unique_ptr<Fence> fence, Epoch epoch)
       : options_(std::move(options)),
         fence_(std::move(fence)),
         epoch_(epoch),
         ledger_(std::move(ledger)),
         writing_thread_([this] { write_all(); }),
         judging_thread_([this] { judge_all(); }) {}
-  ~Threads() override { Threads::stop(); }
+  ~ThreadedWriter() override { ThreadedWriter::stop(); }
 
   void ask(Request request, OnReply on_reply) override {
     if (const std::optional<Reply> reply = refused_at_once(request)) return on_reply(*reply);
@@ -151,11 +152,9 @@ class Threads final : public Writer {
         if (!reopen()) refuse_waiting();
         continue;
       }
-      if (auto judged = judge(); !judged) {
-        give_up(judged.error());
-      } else if (!writing_) {
-        hand_over();
-      }
+      Result<void> done = judge();
+      if (done && !writing_) done = hand_over();
+      if (!done) give_up(done.error());
     }
     const std::lock_guard lock{mutex_};
     ended_ = true;
@@ -205,8 +204,11 @@ class Threads final : public Writer {
     std::vector<const Request*> requests;
     for (const Waiting& waiting : std::span{open_.asked}.subspan(first)) requests.push_back(&waiting.request);
     if (requests.empty()) return {};
-    if (auto prepared = desk.prepare(reads, requests, time_ms_); !prepared) return prepared;
+    if (auto prepared = desk.prepare(reads, requests); !prepared) return prepared;
     for (const Request* request : requests) open_.answers.push_back(desk.take(*request, time_ms_));
+    if (!writing_) return {};
+    const std::lock_guard lock{mutex_};
+    counts_.ahead += static_cast<std::int64_t>(requests.size());
     return {};
   }
 
@@ -222,16 +224,27 @@ class Threads final : public Writer {
   }
 
   /// The batch goes to the other thread. One that changes nothing is answered: what it says stands already.
-  void hand_over() {
+  Result<void> hand_over() {
     Changes changes = ledger_->desk.hand_over();
     if (changes.rows.empty()) {
+      if (open_.asked.empty()) return {};
+      const Result<Epoch> epoch = ledger_->writes.epoch();
+      if (!epoch) return pass(epoch);
+      if (*epoch != epoch_) return taken_over_by_another();
       ledger_->desk.settle();
-      return open_.answer();
+      open_.answer();
+      return {};
     }
     writing_ = true;
     const std::lock_guard lock{mutex_};
+    ++counts_.begun;
     handed_.emplace(&ledger_->writes, std::move(changes), std::exchange(open_, {}));
     wake_writer_.notify_one();
+    return {};
+  }
+
+  static std::unexpected<Error> taken_over_by_another() {
+    return fail(Code::conflict, "another writer has taken the ledger over");
   }
 
   /// Takes note of a batch that was written, if one was.
@@ -247,13 +260,13 @@ class Threads final : public Writer {
     give_up(written->done.error(), std::move(written->batch));
   }
 
-  /// What is in memory may be what is not on disk: it goes, once the other thread has ended, and so does all that was
-  /// judged by it.
+  /// What is in memory may be what is not on disk: it goes, once the other thread has written what it has, and so does
+  /// all that was judged by it.
   void give_up(Error error, Batch failed = {}) {
     if (writing_) {
       std::unique_lock lock{mutex_};
       wake_judge_.wait(lock, [this] { return written_.has_value(); });
-      const std::optional<Written> written = std::exchange(written_, {});
+      std::optional<Written> written = std::exchange(written_, {});
       lock.unlock();
       writing_ = false;
       if (!written->done) {
@@ -283,8 +296,10 @@ class Threads final : public Writer {
   }
 
   void lose(const Error& error) {
-    const std::lock_guard lock{mutex_};
-    taken_over_ = true;
+    {
+      const std::lock_guard lock{mutex_};
+      taken_over_ = true;
+    }
     log_error("this writer of the ledger stops", {{"error", error}});
   }
 
@@ -297,12 +312,12 @@ class Threads final : public Writer {
       if (!store) return pass(store);
       const Result<Epoch> epoch = store->epoch();
       if (!epoch) return pass(epoch);
-      if (*epoch != epoch_) return fail(Code::conflict, "another writer has taken the ledger over");
+      if (*epoch != epoch_) return taken_over_by_another();
       // Who takes over has another epoch. With ours still there it is our old connection, which the server has not
       // ended yet, or somebody who has the lock and not the epoch yet: the next time shows which.
       if (auto held = fence_->hold(*store); !held) return fail(Code::unavailable, held.error().message);
       if (auto renewed = store->renew(); !renewed) return renewed;
-      Result<Ledger> ledger = Ledger::load(std::move(*store), options_.address);
+      Result<Ledger> ledger = Ledger::load(std::move(*store), *fence_, options_.address);
       if (!ledger) return pass(ledger);
       ledger_.emplace(std::move(*ledger));
       return {};
@@ -333,6 +348,7 @@ class Threads final : public Writer {
         count(handed.changes);
         handed.batch.answer();  // before the other thread goes on: answers come in the order of what was asked
       }
+      handed.changes = {};
       lock.lock();
       written_.emplace(std::move(done), std::move(handed.batch));
       wake_judge_.notify_one();
@@ -390,6 +406,7 @@ Result<void> renew(Store& store, bool wait) {
     Result<void> renewed = store.renew();
     if (renewed || !wait || renewed.error().code != Code::unavailable) return renewed;
     log_info("the ledger waits for a reader", {{"reason", renewed.error()}});
+    std::this_thread::sleep_for(std::chrono::milliseconds{kReopenPauseMs});  // nobody tells when a reader ends
   }
 }
 
@@ -411,10 +428,10 @@ Result<std::unique_ptr<Writer>> Writer::start(const WriterOptions& options) {
   if (auto renewed = renew(*store, options.wait); !renewed) return pass(renewed);
   const Result<Epoch> epoch = store->take_epoch(to_unix_ms(wall_now()));
   if (!epoch) return pass(epoch);
-  Result<Ledger> ledger = Ledger::load(std::move(*store), options.address);
+  Result<Ledger> ledger = Ledger::load(std::move(*store), **fence, options.address);
   if (!ledger) return pass(ledger);
   tell_if_ahead(ledger->desk.end(), to_unix_ms(wall_now()));
-  return std::make_unique<Threads>(options, std::move(*ledger), std::move(*fence), *epoch);
+  return std::make_unique<ThreadedWriter>(options, std::move(*ledger), std::move(*fence), *epoch);
 }
 
 }  // namespace ribalta::ledger

@@ -73,6 +73,9 @@ void append_quoted(std::string& out, std::string_view text) {
   out += '"';
 }
 
+/// Rows for one COPY, which libpq takes as one piece.
+constexpr std::size_t kCopyBytesMax = 1U << 30U;
+
 /// A value and its indicator must stay where they are until the statement has run.
 struct Bound {
   long long integer = 0;
@@ -226,11 +229,14 @@ class SociSession final : public Session {
     std::string statement = "COPY " + std::string{table} + " (";
     for (const Field& field : fields) (statement += field.name) += &field == &fields.back() ? ')' : ',';
     statement += " FROM STDIN (FORMAT binary)";
-    if (auto begun = ended_with(name, PGRES_COPY_IN, PQexec(connection, statement.c_str())); !begun) return begun;
     const std::string rows = binary_rows(fields.size(), cells);
-    // What goes wrong here is told by the result, too.
-    PQputCopyData(connection, rows.data(), static_cast<int>(rows.size()));
-    PQputCopyEnd(connection, nullptr);
+    if (rows.size() > kCopyBytesMax) return fail(Code::limit, name, "too many bytes for one insert");
+    if (auto begun = ended_with(name, PGRES_COPY_IN, PQexec(connection, statement.c_str())); !begun) return begun;
+    if (PQputCopyData(connection, rows.data(), static_cast<int>(rows.size())) != 1 ||
+        PQputCopyEnd(connection, nullptr) != 1) {
+      broken_ = true;
+      return fail(Code::unavailable, name, "the rows do not get to the server");
+    }
     Result<void> done = ended_with(name, PGRES_COMMAND_OK, PQgetResult(connection));
     while (PGresult* const more = PQgetResult(connection)) PQclear(more);
     return done;

@@ -303,6 +303,32 @@ TEST_CASE("many rows go in at once, with quotes, NULL and 64 bits; a taken key t
   });
 }
 
+TEST_CASE("a row that is refused takes all that go in with it, and the connection is as good as before") {
+  for (const Engine engine : testing::engines()) {
+    const auto database = Database::open({.address = testing::fresh_database(engine), .connections = 1}).value();
+    const bool is_postgresql = engine == Engine::postgresql;
+    const auto done = database->read([&](Session& session) -> Result<void> {
+      constexpr Field kFields[] = {{"id"}, {"name", Kind::text}};
+      REQUIRE(session.run("make", "CREATE TABLE people (id BIGINT PRIMARY KEY CHECK (id < 9), name TEXT NOT NULL)"));
+      const auto add = [&](const Values& cells) { return session.insert("add", "people", kFields, cells); };
+      const auto count = [&] { return std::get<0>(**session.row<std::int64_t>("n", "SELECT COUNT(*) FROM people")); };
+      REQUIRE(add({1, "Anna"}));
+      if (is_postgresql) CHECK(add({2, "Bruno", 3, "\xff"}).error().code == Code::internal);
+      CHECK(add({2, std::string("a\0b", 3)}).error().code == Code::malformed);
+      CHECK(count() == 1);
+      REQUIRE(session.run("begin", "BEGIN"));
+      CHECK(add({2, "Bruno", 9, "Carla"}).error().code == Code::internal);
+      REQUIRE(session.run("rollback", "ROLLBACK"));
+      CHECK(count() == 1);
+      CHECK(add({1, "Bruno"}).error().code == Code::conflict);
+      REQUIRE(add({2, "Bruno"}));
+      CHECK(count() == 2);
+      return {};
+    });
+    REQUIRE(done);
+  }
+}
+
 TEST_CASE("one of a list: those that are there, each once") {
   on_each_engine([](const std::shared_ptr<Database>& database) {
     make_table(*database);
