@@ -10,6 +10,8 @@
 #include <optional>
 #include <string>
 
+#include "control-plane/feed/ease.h"
+#include "control-plane/feed/ials.h"
 #include "control-plane/feed/itemknn.h"
 #include "control-plane/feed/popularity.h"
 #include "control-plane/feed/source_check.h"
@@ -112,7 +114,7 @@ TEST_CASE("evaluate: leaving the last of ml-100k out is what others have left ou
   CHECK(lines == *held_text);
 }
 
-TEST_CASE("evaluate: popularity and neighbours of ml-100k are what they were found to be elsewhere") {
+TEST_CASE("evaluate: the models' figures on ml-100k are what they were found to be elsewhere") {
   const auto text = data_file("ml-100k/ml-100k.inter");
   const auto pairs_text = data_file("ml-100k/random-75-25-seed42-test.tsv");
   if (!text || !pairs_text) return;
@@ -132,6 +134,10 @@ TEST_CASE("evaluate: popularity and neighbours of ml-100k are what they were fou
   CHECK(near.at[1].ndcg == doctest::Approx(0.4225).epsilon(0.01));
   CHECK(near.at[1].precision == doctest::Approx(0.3694).epsilon(0.01));
   CHECK(near.at[1].recall == doctest::Approx(0.1953).epsilon(0.01));
+  const Quality ease = evaluate(Ease{training, {.weights_per_item = kEaseItemsMax}}, training, split.held);
+  CHECK(ease.at[1].ndcg == doctest::Approx(0.4796).epsilon(0.01));
+  const Quality ials = evaluate(Ials{training, {.unobserved_weight = 0.1F, .threads = 2}}, training, split.held);
+  CHECK(ials.at[1].ndcg == doctest::Approx(0.4306).epsilon(0.04));
 }
 
 }  // namespace ribalta::feed

@@ -90,7 +90,7 @@ std::vector<std::string> source_names(const FeedOptions& options) {
 Feed::Feed(const FeedOptions& options)
     : options_(options),
       exploration_(options.exploration),
-      transitions_(TransitionOptions{}),
+      transitions_(options.transitions),
       popular_(options.popularity_half_life),
       newest_(items_),
       scorer_(source_names(options), options.scorer) {
@@ -111,11 +111,11 @@ void Feed::list_sources() {
   put(&popular_);
   put(&newest_);
   if (embeddings_) put(embeddings_.get());
-  for (const auto& model : trained_) put(model.get());
+  for (const auto& model : trained_.sources) put(model.get());
 }
 
 Result<void> Feed::install(Trained trained) {
-  for (const auto& model : trained) {
+  for (const auto& model : trained.sources) {
     if (std::ranges::find(options_.trained, model->name()) == options_.trained.end()) {
       return fail(Code::not_found, "feed: no source is called", model->name());
     }

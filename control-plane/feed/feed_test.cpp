@@ -43,7 +43,7 @@ class Hostile final : public Source {
 
 Trained one(std::unique_ptr<const Source> source) {
   Trained trained;
-  trained.push_back(std::move(source));
+  trained.sources.push_back(std::move(source));
   return trained;
 }
 
@@ -206,7 +206,13 @@ TEST_CASE("feed: an unknown name is not installed, and a snapshot goes to anothe
   CHECK(feed.install(one(std::make_unique<Hostile>())).error().code == Code::not_found);
   Feed same{others};
   CHECK(same.restore(feed.snapshot()));
-  CHECK_FALSE(Feed{options()}.restore(feed.snapshot()));
+  CHECK(Feed{options()}.restore(feed.snapshot()).error().code == Code::conflict);
+}
+
+TEST_CASE("feed: what training gives is what the feed listens to") {
+  std::vector<std::string> names;
+  for (const auto& source : train(Matrix{}).sources) names.emplace_back(source->name());
+  CHECK(FeedOptions{}.trained == names);
 }
 
 TEST_CASE("feed: the same events give the same pages, on any number of threads") {
@@ -227,7 +233,7 @@ TEST_CASE("feed: the same events give the same pages, on any number of threads")
       feed->learn(std::array{event(1000 + random.below(60), 1 + random.below(300), static_cast<Action>(random.below(6)),
                                    kNowMs + i, 0.8F)});
     }
-    REQUIRE(feed->install(train(feed->interactions(), {.threads = threads})));
+    REQUIRE(feed->install(train(Matrix{feed->interactions()}, {.ials = {.threads = threads}})));
     return feed;
   };
   const auto alone = made(1);

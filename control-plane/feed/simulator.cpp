@@ -130,7 +130,7 @@ SimulatorReport Simulator::run() {
   std::size_t impressions_before = 0;
   for (std::size_t i = 0; i < options_.visits; ++i) {
     if (i % (options_.visits / (options_.trainings + 1) + 1) == 0 && i > 0) {
-      const Result<void> installed = feed_.install(train(feed_.interactions()));
+      const Result<void> installed = feed_.install(train(Matrix{feed_.interactions()}));
       assert(installed);
     }
     // New items come in the first half: the second is there to show them.
