@@ -19,6 +19,7 @@
 #include "control-plane/feed/filter.h"
 #include "control-plane/feed/items.h"
 #include "control-plane/feed/models.h"
+#include "control-plane/feed/newcomers.h"
 #include "control-plane/feed/online.h"
 #include "control-plane/feed/score.h"
 #include "control-plane/feed/terms.h"
@@ -70,6 +71,7 @@ class Feed {
   /// Adds items or changes them. Give old ones first: what came last counts as newest.
   void upsert(std::span<const Item> items, std::int64_t now_ms);
   /// What viewers did, oldest first. Unknown items, nobody's events and an author's own are ignored, and counted.
+  /// An item that was not in the training is learned from those who like it (newcomers.h).
   void learn(std::span<const Event> events);
   /// A page went out: what comes of it teaches the scorer.
   void served(UserId viewer, std::span<const Ranked> page, std::int64_t now_ms);
@@ -79,7 +81,8 @@ class Feed {
 
   /// What models are trained from: `install(train(Matrix{interactions()}))`.
   [[nodiscard]] std::vector<Interaction> interactions() const;
-  /// In place of those installed before. @error not_found: a name that is not among `trained`; nothing is changed.
+  /// In place of those installed before. What was liked since they were trained is learned again. @error not_found: a
+  /// name that is not among `trained`; nothing is changed.
   Result<void> install(Trained trained);
 
   [[nodiscard]] Bytes snapshot() const { return scorer_.snapshot(); }
@@ -95,6 +98,10 @@ class Feed {
  private:
   void learn(const Event& event);
   void fade_taste(Viewer& viewer, ItemIndex skipped);
+  void like(Viewer& viewer, Shown& shown, const Seen& liked);
+  [[nodiscard]] bool is_newcomer(ItemIndex item) const;
+  void learn_newcomer(ItemIndex item);
+  void learn_newcomers();
   void take_outcome(Viewer& viewer, ItemIndex item, const Event& event, float worth);
   void learn_served(Viewer& viewer, UserId id, std::size_t count);
   [[nodiscard]] Example example(UserId viewer, ItemIndex item, const Evidence& evidence, std::int64_t now_ms) const;
@@ -112,6 +119,7 @@ class Feed {
   Newest newest_;
   std::unique_ptr<Embeddings> embeddings_;
   Trained trained_;
+  Newcomers newcomers_;
   std::vector<std::unique_ptr<const Source>> absent_;  ///< stand in for what is not installed
   std::vector<const Source*> sources_;                 ///< in the order of the scorer's names
   Scorer scorer_;
