@@ -19,7 +19,7 @@
 
 namespace ribalta::feed {
 
-/// The defaults are what validation chose most often (docs/feed-quality.md).
+/// The defaults are single values out of what validation chose, which docs/feed-quality.md explains.
 struct ModelOptions {
   EaseOptions ease;
   IalsOptions ials;
