@@ -15,9 +15,6 @@ using Vector = Eigen::Matrix<float, kFactors, 1>;
 /// Items of one centre that placing it looks at, and how often it is moved: more make hardly better lists.
 constexpr std::size_t kSamplePerCentre = 64;
 constexpr int kMoves = 6;
-/// Items below it are far from every viewer, or nobody has watched them; products of smaller numbers leave the range in
-/// which a processor is fast.
-constexpr float kSquaresMin = 1e-16F;
 /// Rows that are compared with all centres at once.
 constexpr Eigen::Index kBlock = 256;
 
@@ -50,11 +47,10 @@ Rows gathered(const Ials& model, std::span<const ItemIndex> items) {
 
 }  // namespace
 
-FactorIndex::FactorIndex(std::unique_ptr<const Ials> model, std::size_t read) : model_(std::move(model)), read_(read) {
+FactorIndex::FactorIndex(std::unique_ptr<Ials> model, std::size_t read) : model_(std::move(model)), read_(read) {
   std::vector<ItemIndex> known;
   for (ItemIndex item = 0; item < model_->items(); ++item) {
-    const Factors factors = model_->item(item);
-    if (Eigen::Map<const Vector>{factors.data()}.squaredNorm() > kSquaresMin) known.push_back(item);
+    if (model_->item(item) != Factors{}) known.push_back(item);
   }
   if (known.size() > read_) place_centres(known);
   fill_lists(known);
@@ -111,33 +107,40 @@ void FactorIndex::fill_lists(std::span<const ItemIndex> known) {
   }
 }
 
+void FactorIndex::learn_item(ItemIndex item, std::span<const std::span<const Seen>> histories) {
+  const bool again = std::ranges::find(learned_, item) != learned_.end();
+  if (!again && (learned_.size() == kFactorItemsLearnedMax || model_->item(item) != Factors{})) return;
+  model_->learn_item(item, histories);
+  if (!again && model_->item(item) != Factors{}) learned_.push_back(item);
+}
+
 void FactorIndex::find(std::span<const Seen> history, std::int64_t /*now_ms*/, std::size_t limit,
                        const Allowed& allowed, std::vector<Candidate>& out) const {
   const Factors viewer = model_->viewer(history);
   if (viewer == Factors{}) return;
-  const Eigen::Map<const Vector> asked{viewer.data()};
   std::vector<Candidate> lists;  // by what their centres promise
   if (centres_.empty()) {
     lists.push_back({});
   } else {
     const Eigen::Map<const Rows> centres{centres_.data(), static_cast<Eigen::Index>(centres_.size() / kFactors),
                                          kFactors};
-    const Eigen::VectorXf promised = centres * asked;
+    const Eigen::VectorXf promised = centres * Eigen::Map<const Vector>{viewer.data()};
     for (Eigen::Index i = 0; i < promised.size(); ++i) lists.push_back({static_cast<ItemIndex>(i), promised[i]});
     std::ranges::sort(lists, better);
   }
   Best best{limit};
-  Eigen::VectorXf products;
+  const auto offer = [&](ItemIndex item, const float* factors) {
+    const float score = dot(viewer.data(), factors);
+    if (score != 0) best.offer({item, score}, allowed);
+  };
+  for (const ItemIndex item : learned_) offer(item, model_->item(item).data());
   std::size_t read = 0;
   for (const Candidate& list : lists) {
     if (read >= read_) break;
     const std::size_t begin = begins_[list.item];
-    const auto count = static_cast<Eigen::Index>(begins_[list.item + std::size_t{1}] - begin);
-    products.noalias() = Eigen::Map<const Rows>{factors_.data() + begin * kFactors, count, kFactors} * asked;
-    for (Eigen::Index i = 0; i < count; ++i) {
-      best.offer({items_[begin + static_cast<std::size_t>(i)], products[i]}, allowed);
-    }
-    read += static_cast<std::size_t>(count);
+    const std::size_t end = begins_[list.item + std::size_t{1}];
+    for (std::size_t i = begin; i < end; ++i) offer(items_[i], factors_.data() + i * kFactors);
+    read += end - begin;
   }
   best.take(out);
 }

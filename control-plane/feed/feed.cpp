@@ -90,7 +90,7 @@ std::vector<std::string> source_names(const FeedOptions& options) {
 Feed::Feed(const FeedOptions& options)
     : options_(options),
       exploration_(options.exploration),
-      transitions_(TransitionOptions{}),
+      transitions_(options.transitions),
       popular_(options.popularity_half_life),
       newest_(items_),
       scorer_(source_names(options), options.scorer) {
@@ -111,17 +111,18 @@ void Feed::list_sources() {
   put(&popular_);
   put(&newest_);
   if (embeddings_) put(embeddings_.get());
-  for (const auto& model : trained_) put(model.get());
+  for (const auto& model : trained_.sources) put(model.get());
 }
 
 Result<void> Feed::install(Trained trained) {
-  for (const auto& model : trained) {
+  for (const auto& model : trained.sources) {
     if (std::ranges::find(options_.trained, model->name()) == options_.trained.end()) {
       return fail(Code::not_found, "feed: no source is called", model->name());
     }
   }
   trained_ = std::move(trained);
   list_sources();
+  learn_newcomers();
   return {};
 }
 
@@ -164,11 +165,7 @@ void Feed::learn(const Event& event) {
     if (event.action == Action::skip || worth <= kWorthSkipped) fade_taste(*viewer, *index);
   }
   if (const float weight = liking(event.action, worth); weight > 0 && viewer->wants(*index)) {
-    if (!std::exchange(shown.liked, true)) {
-      transitions_.learn(viewer->taste(), {*index, weight, time_ms});
-      popular_.learn({.item = *index, .weight = weight, .time_ms = time_ms});
-    }
-    viewer->like(*index, weight, time_ms);
+    like(*viewer, shown, {*index, weight, time_ms});
   }
   if (event.action == Action::not_interested || event.action == Action::report) viewer->unwant(*index);
   take_outcome(*viewer, *index, event, worth);
@@ -177,6 +174,45 @@ void Feed::learn(const Event& event) {
     return served.time_ms > time_ms - std::chrono::milliseconds{kOutcomeWindow}.count();
   });
   learn_served(*viewer, event.viewer, static_cast<std::size_t>(due - viewer->served.begin()));
+}
+
+void Feed::like(Viewer& viewer, Shown& shown, const Seen& liked) {
+  const bool first = !std::exchange(shown.liked, true);
+  if (first) {
+    transitions_.learn(viewer.taste(), liked);
+    popular_.learn({.item = liked.item, .weight = liked.weight, .time_ms = liked.time_ms});
+  }
+  viewer.like(liked.item, liked.weight, liked.time_ms);
+  const auto index = static_cast<ViewerIndex>(&viewer - viewers_.all().data());
+  if (first && is_newcomer(liked.item) && newcomers_.like(liked.item, index)) learn_newcomer(liked.item);
+}
+
+bool Feed::is_newcomer(ItemIndex item) const {
+  return trained_.factors != nullptr && (item >= trained_.known.size() || !trained_.known[item]);
+}
+
+/// From those who have liked it and still do.
+void Feed::learn_newcomer(ItemIndex item) {
+  std::vector<std::span<const Seen>> histories;
+  for (const ViewerIndex liker : newcomers_.likers().at(item)) {
+    const std::span<const Seen> taste = viewers_.all()[liker].taste();
+    if (std::ranges::find(taste, item, &Seen::item) != taste.end()) histories.push_back(taste);
+  }
+  trained_.factors->learn_item(item, histories);
+}
+
+/// Training takes a while, and items are liked meanwhile.
+void Feed::learn_newcomers() {
+  newcomers_.clear();
+  const std::span<const Viewer> viewers = viewers_.all();
+  for (std::size_t viewer = 0; viewer < viewers.size(); ++viewer) {
+    for (const Seen& seen : viewers[viewer].taste()) {
+      if (is_newcomer(seen.item)) newcomers_.like(seen.item, static_cast<ViewerIndex>(viewer));
+    }
+  }
+  for (const auto& [item, likers] : newcomers_.likers()) {
+    if (likers.size() >= kLikersFirst) learn_newcomer(item);
+  }
 }
 
 void Feed::fade_taste(Viewer& viewer, ItemIndex skipped) {

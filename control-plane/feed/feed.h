@@ -3,7 +3,7 @@
 // passed in, and the same calls in the same order give the same answers.
 //
 // Threads: everything const may be called from many at once. `upsert`, `served`, `learn`, `install` and `restore` are
-// for one alone, while nobody else calls anything. `train` touches no feed: it runs beside all of them.
+// for one alone, while nobody else calls anything. `train` (models.h) touches no feed: it runs beside all of them.
 #pragma once
 
 #include <chrono>
@@ -18,6 +18,8 @@
 #include "control-plane/feed/exploration.h"
 #include "control-plane/feed/filter.h"
 #include "control-plane/feed/items.h"
+#include "control-plane/feed/models.h"
+#include "control-plane/feed/newcomers.h"
 #include "control-plane/feed/online.h"
 #include "control-plane/feed/score.h"
 #include "control-plane/feed/terms.h"
@@ -41,10 +43,10 @@ struct FeedOptions {
   std::chrono::milliseconds new_for = std::chrono::hours{72};  ///< a later item gets exploration's guarantee
   std::size_t embedding_dimensions = 0;                        ///< 0: items have no embeddings
   std::size_t candidates_per_source = 100;
-  float taste_half_life = 6;  ///< in items: what was liked so many items ago counts half
-  float taste_floor = 0.01F;  ///< and never less than this
+  TransitionOptions transitions = ModelOptions{}.transitions;
   /// The names of what `train` gives, or of what else is installed.
-  std::vector<std::string> trained{"taste", "factors", "watched_together"};
+  std::vector<std::string> trained{"taste",     "factors",     "watched_together",
+                                   "taste_now", "factors_now", "watched_together_now"};
 };
 
 struct Request {
@@ -62,9 +64,6 @@ struct Ranked {
   Evidence evidence;
 };
 
-/// Trained models; immutable.
-using Trained = std::vector<std::unique_ptr<const Source>>;
-
 class Feed {
  public:
   explicit Feed(const FeedOptions& options = {});
@@ -72,6 +71,7 @@ class Feed {
   /// Adds items or changes them. Give old ones first: what came last counts as newest.
   void upsert(std::span<const Item> items, std::int64_t now_ms);
   /// What viewers did, oldest first. Unknown items, nobody's events and an author's own are ignored, and counted.
+  /// An item that was not in the training is learned from those who like it (newcomers.h).
   void learn(std::span<const Event> events);
   /// A page went out: what comes of it teaches the scorer.
   void served(UserId viewer, std::span<const Ranked> page, std::int64_t now_ms);
@@ -79,9 +79,10 @@ class Feed {
   /// The best `count` or fewer that this viewer may see, in the order to show them.
   [[nodiscard]] std::vector<Ranked> rank(const Request& request) const;
 
-  /// What models are trained from.
+  /// What models are trained from: `install(train(Matrix{interactions()}))`.
   [[nodiscard]] std::vector<Interaction> interactions() const;
-  /// In place of those installed before. @error not_found: a name that is not among `trained`; nothing is changed.
+  /// In place of those installed before. What was liked since they were trained is learned again. @error not_found: a
+  /// name that is not among `trained`; nothing is changed.
   Result<void> install(Trained trained);
 
   [[nodiscard]] Bytes snapshot() const { return scorer_.snapshot(); }
@@ -97,10 +98,13 @@ class Feed {
  private:
   void learn(const Event& event);
   void fade_taste(Viewer& viewer, ItemIndex skipped);
+  void like(Viewer& viewer, Shown& shown, const Seen& liked);
+  [[nodiscard]] bool is_newcomer(ItemIndex item) const;
+  void learn_newcomer(ItemIndex item);
+  void learn_newcomers();
   void take_outcome(Viewer& viewer, ItemIndex item, const Event& event, float worth);
   void learn_served(Viewer& viewer, UserId id, std::size_t count);
   [[nodiscard]] Example example(UserId viewer, ItemIndex item, const Evidence& evidence, std::int64_t now_ms) const;
-  [[nodiscard]] std::vector<Seen> weighted_taste(const Viewer* viewer) const;
   [[nodiscard]] std::vector<ItemIndex> candidates(std::span<const Seen> taste, const Filter& filter,
                                                   std::int64_t now_ms) const;
   [[nodiscard]] std::vector<ItemIndex> explored(const Request& request, const Filter& filter) const;
@@ -115,16 +119,11 @@ class Feed {
   Newest newest_;
   std::unique_ptr<Embeddings> embeddings_;
   Trained trained_;
+  Newcomers newcomers_;
   std::vector<std::unique_ptr<const Source>> absent_;  ///< stand in for what is not installed
   std::vector<const Source*> sources_;                 ///< in the order of the scorer's names
   Scorer scorer_;
   std::uint64_t ignored_ = 0;
 };
-
-struct TrainOptions {
-  std::size_t threads = 1;  ///< any number gives the same
-};
-/// EASE, iALS behind its index, and item neighbours.
-Trained train(std::span<const Interaction> interactions, const TrainOptions& options = {});
 
 }  // namespace ribalta::feed

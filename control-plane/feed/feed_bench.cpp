@@ -96,7 +96,7 @@ int run(std::size_t items, std::size_t viewers, std::size_t events, std::size_t 
   const double learn_s = seconds_since(learn_begin);
 
   const Clock::time_point train_begin = Clock::now();
-  Trained trained = train(feed.interactions());
+  Trained trained = train(Matrix{feed.interactions()});
   const double train_s = seconds_since(train_begin);
   if (!feed.install(std::move(trained))) return 1;
 

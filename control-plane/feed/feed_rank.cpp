@@ -1,24 +1,10 @@
 // A page: from sources over the filter and the scorer to the order in which items are shown.
 #include <algorithm>
-#include <cmath>
 
 #include "control-plane/feed/feed.h"
 #include "control-plane/feed/random.h"
 
 namespace ribalta::feed {
-
-/// What was liked last counts most, whichever source is asked; by rank and not by age, so that whoever comes back after
-/// a month is met where they left.
-std::vector<Seen> Feed::weighted_taste(const Viewer* viewer) const {
-  if (!viewer) return {};
-  const std::span<const Seen> taste = viewer->taste();
-  std::vector<Seen> weighted{taste.begin(), taste.end()};
-  for (std::size_t i = 0; i < weighted.size(); ++i) {
-    const auto newer = static_cast<float>(weighted.size() - 1 - i);
-    weighted[i].weight *= std::max(options_.taste_floor, std::exp2(-newer / options_.taste_half_life));
-  }
-  return weighted;
-}
 
 /// What any source proposes, by index, each once. A source is asked to keep to the filter, and is not believed.
 std::vector<ItemIndex> Feed::candidates(std::span<const Seen> taste, const Filter& filter, std::int64_t now_ms) const {
@@ -62,7 +48,7 @@ std::vector<Ranked> Feed::rank(const Request& request) const {
   const std::size_t count = std::min(request.count, kPageMax);
   const Viewer* viewer = viewers_.find(audience.viewer);
   const Filter filter{items_, viewer, audience, options_.shown_window};
-  const std::vector<Seen> taste = weighted_taste(viewer);
+  const std::span<const Seen> taste = viewer ? viewer->taste() : std::span<const Seen>{};
 
   const std::vector<ItemIndex> exploring = explored(request, filter);
   std::vector<ItemIndex> items = candidates(taste, filter, audience.now_ms);

@@ -38,16 +38,10 @@ float random_normal(std::uint64_t seed, std::uint64_t n) {
                             std::cos(2 * std::numbers::pi * uniform(2 * n + 1)));
 }
 
-float dot(const float* a, const float* b) {
-  constexpr std::size_t kLanes = 8;  // sums side by side, in one fixed order: what the compiler may not choose itself
-  std::array<float, kLanes> sums{};
-  for (std::size_t i = 0; i < kFactors; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] += a[i + lane] * b[i + lane];
-  }
-  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-}
-
 const float* row(const std::vector<float>& rows, std::size_t index) { return rows.data() + index * kFactors; }
+
+/// Who is so near to nothing is nothing: products of smaller numbers leave the range in which a processor is fast.
+constexpr float kSquaresMin = 1e-16F;
 
 /// weight × Σ v v' over all rows.
 std::vector<float> outer_sum(const std::vector<float>& rows, float weight) {
@@ -78,7 +72,8 @@ class Normal {
     left_.diagonal().array() += ridge;
     const Eigen::LLT<Square> cholesky{left_};
     Vector solution = cholesky.solve(right_);
-    if (cholesky.info() != Eigen::Success || !solution.allFinite()) solution.setZero();
+    const bool sound = cholesky.info() == Eigen::Success && solution.allFinite();
+    if (!sound || solution.squaredNorm() <= kSquaresMin) solution.setZero();
     Eigen::Map<Vector>{out} = solution;
   }
 
@@ -144,7 +139,10 @@ std::vector<float> solve_items(const Matrix& matrix, const IalsOptions& options,
   return items;
 }
 
-IalsOptions sane(IalsOptions options) {
+IalsOptions sane(IalsOptions options, std::size_t items) {
+  if (items > kIalsItemsWhole) {
+    options.regularisation *= static_cast<float>(kIalsItemsWhole) / static_cast<float>(items);
+  }
   options.regularisation = between(options.regularisation, 1e-6F, 1e3F);
   options.unobserved_weight = between(options.unobserved_weight, 1e-6F, 10);
   options.sweeps = std::min(options.sweeps, kIalsSweepsMax);
@@ -155,7 +153,7 @@ IalsOptions sane(IalsOptions options) {
 }  // namespace
 
 Ials::Ials(const Matrix& matrix, const IalsOptions& options)
-    : options_(sane(options)),
+    : options_(sane(options, matrix.items())),
       items_(matrix.items() * kFactors),
       viewers_(matrix.viewers()),
       items_trained_(matrix.items()) {

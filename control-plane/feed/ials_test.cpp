@@ -71,6 +71,19 @@ TEST_CASE("ials: a new item is found by those who resemble its first viewers") {
   CHECK(ials.items() == 101);
 }
 
+TEST_CASE("ials: what is found of a taste does not shrink to nothing where there are many more items") {
+  std::vector<Interaction> events = testing::small_world(60, 40);
+  events.push_back({60, kIalsItemsWhole - 1});
+  const auto best = [&events] {
+    const Matrix matrix{events};
+    const Ials ials{matrix, {.regularisation = 0.03F, .sweeps = 4}};
+    return testing::found_by(ials, matrix.history(3), 1).at(0).score;
+  };
+  const float among_few = best();
+  events.push_back({60, 20 * kIalsItemsWhole});
+  CHECK(best() > among_few / 2);
+}
+
 TEST_CASE("ials: what it finds is what it scores, and strangers get nothing") {
   const Matrix matrix{testing::small_world(40, 30)};
   const Ials ials{matrix, {}};

@@ -15,7 +15,7 @@ namespace ribalta::feed {
 
 struct ItemKnnOptions {
   std::size_t neighbours = 100;
-  float shrink = 50;  ///< added to the product of norms: an item of one viewer is nobody's neighbour at full strength
+  float shrink = 20;  ///< added to the product of norms: an item of one viewer is nobody's neighbour at full strength
 };
 
 class ItemKnn final : public Source {

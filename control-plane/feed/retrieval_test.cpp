@@ -109,10 +109,7 @@ TEST_CASE("factor index: of few items it answers what the model answers") {
   const std::vector<Seen> history{{5, 1, 0}, {45, 1, 0}};
   const auto expected = found(*plain, history);
   const auto answered = found(index, history);
-  REQUIRE(answered.size() == expected.size());
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    CHECK(answered[i].score == doctest::Approx(expected[i].score).epsilon(1e-4));
-  }
+  CHECK(answered == expected);
   CHECK(found(index, {}).empty());
 }
 
@@ -128,6 +125,38 @@ TEST_CASE("factor index: of many items it reads a part, and finds nearly all of 
     for (const Candidate& one : found(index, history)) right += expected.count(one.item);
   }
   CHECK(right >= 180);  // of 200
+}
+
+TEST_CASE("factor index: an item learned later is found, with the score that `score` gives; a trained one stays") {
+  const std::size_t many = 4000;
+  FactorIndex index{model(many), many / 3};
+  const std::vector<Seen> history{{5, 1, 0}, {45, 1, 0}, {85, 1, 0}};
+  const std::vector<std::span<const Seen>> histories(8, history);
+  const auto before = found(index, history);
+  index.learn_item(before.front().item, std::vector<std::span<const Seen>>(8, std::span{history}.first(1)));
+  CHECK(found(index, history) == before);
+  index.learn_item(9000, histories);
+  index.learn_item(9000, histories);
+  index.learn_item(9001, {});
+  const auto after = found(index, history, 50);
+  CHECK(std::ranges::count(after, ItemIndex{9000}, &Candidate::item) == 1);
+  std::vector<ItemIndex> items;
+  for (const Candidate& one : after) items.push_back(one.item);
+  std::vector<float> scores(items.size());
+  index.score(history, 0, items, scores);
+  for (std::size_t i = 0; i < items.size(); ++i) CHECK(scores[i] == after[i].score);
+}
+
+TEST_CASE("factor index: so many items are learned after the training, and no more") {
+  FactorIndex index{model(400)};
+  const std::vector<Seen> history{{5, 1, 0}, {45, 1, 0}};
+  const std::vector<std::span<const Seen>> histories(1, history);
+  for (ItemIndex item = 0; item <= kFactorItemsLearnedMax; ++item) index.learn_item(1000 + item, histories);
+  std::vector<float> scores(2);
+  const ItemIndex last = 1000 + kFactorItemsLearnedMax - 1;
+  index.score(history, 0, std::array{last, last + 1}, scores);
+  CHECK(scores[0] != 0);
+  CHECK(scores[1] == 0);
 }
 
 }  // namespace

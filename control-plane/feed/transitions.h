@@ -17,8 +17,8 @@ namespace ribalta::feed {
 inline constexpr std::size_t kFollowersMax = 256;
 
 struct TransitionOptions {
-  std::size_t reach = 3;  ///< how many of the last items count; 1 to 16
-  float decay = 0.5F;     ///< what each item further back counts beside the one after it
+  std::size_t reach = 8;  ///< how many of the last items count; 1 to 16
+  float decay = 0.8F;     ///< what each item further back counts beside the one after it
   float shrink = 5;       ///< added to an item's total: what came after once is no rule
 };
 
