@@ -19,15 +19,16 @@
 namespace ribalta::feed {
 namespace {
 
-/// A file under RIBALTA_TEST_DATA; nothing, with a message, where there is none.
+/// A file in RIBALTA_TEST_DATA or its folder `recsys`; nothing, with a message, where there is none.
 std::optional<std::string> data_file(const std::string& name) {
   const char* folder = std::getenv("RIBALTA_TEST_DATA");  // NOLINT(concurrency-mt-unsafe): one thread
-  std::ifstream file{std::string{folder == nullptr ? "" : folder} + "/recsys/" + name, std::ios::binary};
-  if (folder == nullptr || !file) {
-    MESSAGE("skipped: there is no recsys/", name, " under RIBALTA_TEST_DATA");
-    return std::nullopt;
+  for (const char* within : {"/", "/recsys/"}) {
+    std::ifstream file{std::string{folder == nullptr ? "" : folder} + within + name, std::ios::binary};
+    if (file) return std::string{std::istreambuf_iterator<char>{file}, {}};
   }
-  return std::string{std::istreambuf_iterator<char>{file}, {}};
+  REQUIRE_MESSAGE(folder == nullptr, "RIBALTA_TEST_DATA has no ", name);
+  MESSAGE("skipped: RIBALTA_TEST_DATA names no folder with ", name);
+  return std::nullopt;
 }
 
 /// By which share of the figure found elsewhere ours is another.

@@ -76,7 +76,9 @@ function option(name) {
 
 const dataset = option('--dataset');
 const protocol = option('--protocol');
-const folder = process.env.RIBALTA_TEST_DATA;
+// The folder of the data sets, or the one above it.
+const named = process.env.RIBALTA_TEST_DATA;
+const folder = named && existsSync(path.join(named, 'recsys')) ? path.join(named, 'recsys') : named;
 let cases;
 if (dataset !== undefined) {
   if (protocol !== 'loo' && protocol !== 'random') {
@@ -90,7 +92,7 @@ if (dataset !== undefined) {
     process.exit(2);
   }
   cases = [['lastfm-loo/', 'lastfm/LastFM.txt', 'loo'], ['ml-100k-random/', 'ml-100k/ml-100k.inter', 'random'], ['ml-100k-loo/', 'ml-100k/ml-100k.inter', 'loo']]
-    .map(([prefix, file, how]) => [prefix, path.join(folder ?? '', 'recsys', file), how]);
+    .map(([prefix, file, how]) => [prefix, path.join(folder ?? '', file), how]);
 }
 const missing = cases.filter(([, file]) => !existsSync(file)).map(([, file]) => file);
 if ((dataset === undefined && !folder) || missing.length > 0) {
