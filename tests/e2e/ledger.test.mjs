@@ -28,7 +28,7 @@ test('where there is no ledger yet, that is said', async () => {
 
 test('verify, statement and export of three thousand transfers', async () => {
   mkdirSync(path.dirname(file), { recursive: true });
-  const { status, stderr } = spawnSync(path.join(root, 'build/release/bin/ribalta-ledger-load'), ['rate', `sqlite:${file}`, '--transfers', String(kTransfers), '--hot'], { encoding: 'utf8' });
+  const { status, stderr } = spawnSync(path.join(root, 'build/asan/bin/ribalta-ledger-load'), ['rate', `sqlite:${file}`, '--transfers', String(kTransfers), '--hot'], { encoding: 'utf8' });
   assert.equal(status, 0, stderr);
 
   const verified = await ribalta('ledger', 'verify', '--json');
