@@ -111,6 +111,16 @@ struct Bench {
     return std::get<std::vector<TransferStatus>>(reply.answers);
   }
   TransferStatus ask(const Transfer& transfer) const { return ask_linked({transfer}).front(); }
+  /// Asks again, as a client does, for as long as the ledger is not available.
+  TransferStatus insist(const Transfer& transfer) const {
+    Reply reply = writer->ask(Linked{transfer});
+    while (reply.outcome == Outcome::unavailable) {
+      std::this_thread::sleep_for(std::chrono::milliseconds{20});
+      reply = writer->ask(Linked{transfer});
+    }
+    REQUIRE(reply.outcome == Outcome::answered);
+    return std::get<std::vector<TransferStatus>>(reply.answers).front();
+  }
 
   [[nodiscard]] std::int64_t posted_of(AccountId id) const {
     Result<Store> store = Store::open(address, false);

@@ -77,8 +77,8 @@ function option(name) {
 const dataset = option('--dataset');
 const protocol = option('--protocol');
 // The folder of the data sets, or the one above it.
-const named = process.env.RIBALTA_TEST_DATA;
-const folder = named && existsSync(path.join(named, 'recsys')) ? path.join(named, 'recsys') : named;
+const dataFolder = process.env.RIBALTA_TEST_DATA;
+const folder = dataFolder && existsSync(path.join(dataFolder, 'recsys')) ? path.join(dataFolder, 'recsys') : dataFolder;
 let cases;
 if (dataset !== undefined) {
   if (protocol !== 'loo' && protocol !== 'random') {
