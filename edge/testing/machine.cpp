@@ -307,6 +307,14 @@ void Machine::publish_purge(const std::string& tag) {
   REQUIRE(until([&] { return metric("ribalta_edge_purges_total ") > before; }));
 }
 
+void Machine::insist_on_purge(const std::string& tag) {
+  const std::uint64_t before = metric("ribalta_edge_purges_total ");
+  REQUIRE(until([&] {
+    redis_command({"PUBLISH", "purge", tag});
+    return metric("ribalta_edge_purges_total ") > before;
+  }));
+}
+
 void Machine::wait_for_redis() {
   REQUIRE(until([this] {
     return metric("ribalta_edge_redis_connected ") == 2 && redis_command({"PUBSUB", "NUMSUB", "purge"}) == "1";

@@ -86,6 +86,8 @@ class Machine {
   void set(const std::string& key, const std::string& value);
   void publish(const std::string& tag);
   void publish_purge(const std::string& tag);
+  /// The same, published again until it is heard: to Redis a killed worker is a subscriber for a while, too.
+  void insist_on_purge(const std::string& tag);
   /// Until every worker has a connection to Redis, and the one for purges stands.
   void wait_for_redis();
 
