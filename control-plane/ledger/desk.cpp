@@ -139,7 +139,7 @@ void Desk::write_steps(std::int64_t now_ms) {
   steps_written_ = book_.steps().size();
 }
 
-void Desk::write(Entry entry, const Step& step) {
+void Desk::write(const Entry& entry, const Step& step) {
   const std::string_view before = changes_.rows.empty() ? end_.hash : std::string_view{changes_.rows.back().hash};
   Row row{.sequence = entry.sequence,
           .time_ms = entry.time_ms,

@@ -63,7 +63,7 @@ class Desk {
     return id != TransferId{} && id <= newest_ && book_.transfer(id) == nullptr;
   }
   void write_steps(std::int64_t now_ms);
-  void write(Entry entry, const Step& step);
+  void write(const Entry& entry, const Step& step);
   void add_line(AccountId account, std::int64_t sequence);
   [[nodiscard]] std::int64_t next_sequence() const {
     return end_.sequence + static_cast<std::int64_t>(changes_.rows.size()) + 1;

@@ -220,6 +220,7 @@ Result<void> Replay::end_group() {
   if (group_.empty()) return {};
   if (const Result<void> recalled = recall_originals(); !recalled) return recalled;
   std::vector<Transfer> transfers;
+  transfers.reserve(group_.size());
   for (const Answered& one : group_) transfers.push_back(one.transfer);
   const std::size_t before = book_.steps().size();
   const std::vector<TransferStatus> answers = book_.submit(transfers, time_ms_);

@@ -187,6 +187,7 @@ class Check {
   /// What ended stays so: the table says it too.
   Result<void> check_ended() {
     std::vector<TransferId> ids;
+    ids.reserve(ended_.size());
     for (const auto& [id, state] : ended_) ids.push_back(id);
     const Result<std::vector<TransferRow>> found = store_->transfer_rows(ids);
     if (!found) return pass(found);

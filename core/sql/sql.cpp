@@ -384,7 +384,7 @@ class SociSession final : public Session {
 
 class SociDatabase final : public Database {
  public:
-  SociDatabase(Engine engine, std::string connect, const Options& options) : engine_(engine), options_(options) {
+  SociDatabase(Engine engine, const std::string& connect, const Options& options) : engine_(engine), options_(options) {
     for (std::size_t i = 0; i < options.connections; ++i) {
       idle_.push_back(std::make_unique<SociSession>(engine, connect));
     }
