@@ -17,6 +17,13 @@ using namespace ribalta::ledger::testing;
 
 namespace {
 
+/// Nobody tells of a count: it is looked at, for half a minute.
+template <class Condition>
+void wait_until(Condition condition) {
+  for (int i = 0; i < 15'000 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds{2});
+  REQUIRE(condition());
+}
+
 /// Keeps a writer from writing: a transaction of another session, that ends when it is let go.
 class Obstacle {
  public:
@@ -35,6 +42,11 @@ class Obstacle {
     });
     is_held.wait();
   }
+  ~Obstacle() {
+    if (done_.valid()) let_go_.set_value();  // a test that failed meanwhile ends, too
+  }
+  Obstacle(const Obstacle&) = delete;
+  Obstacle& operator=(const Obstacle&) = delete;
   void let_go() {
     let_go_.set_value();
     REQUIRE(done_.get());
@@ -58,10 +70,9 @@ struct Asked {
   void ask_behind_the_first(Writer& writer) {
     const std::int64_t begun = writer.counts().begun;
     ask_from(0, 1, writer);
-    while (writer.counts().begun == begun) std::this_thread::sleep_for(std::chrono::milliseconds{2});
+    wait_until([&] { return writer.counts().begun > begun; });
     ask_from(1, transfers.size(), writer);
-    while (writer.counts().ahead < static_cast<std::int64_t>(kJudgeAheadMin))
-      std::this_thread::sleep_for(std::chrono::milliseconds{2});
+    wait_until([&] { return writer.counts().ahead >= static_cast<std::int64_t>(kJudgeAheadMin); });
   }
   void ask_from(std::size_t first, std::size_t end, Writer& writer) {
     for (std::size_t i = first; i < end; ++i) {
@@ -93,12 +104,12 @@ constexpr auto kReversals = static_cast<std::int64_t>(kJudgeAheadMin);
 TEST_CASE("writer: what is judged while a batch is being written is answered behind it, in order") {
   on_each_engine([](const std::string& address) {
     std::atomic<std::int64_t> now{kNow};
+    Asked asked;  // outlives the writer, who answers to the end
     Bench bench{address, [&now] { return now.load(); }};
     bench.open_accounts();
     REQUIRE(bench.ask(direct(1, kBank, kAnna, 100)) == TransferStatus::created);
     const Transfer held = pending(2, kAnna, kBruno, 40, kNow + 10);
     REQUIRE(bench.ask(held) == TransferStatus::created);
-    Asked asked;
     fill(asked, direct(3, kBank, kBruno, 5'000));
     Obstacle obstacle{address};
     asked.ask_behind_the_first(*bench.writer);
@@ -126,9 +137,9 @@ TEST_CASE("writer: what is judged while a batch is being written is answered beh
 
 TEST_CASE("writer: taken over while it writes, it answers nobody, not those either whom it has judged meanwhile") {
   on_each_engine([](const std::string& address) {
+    Asked asked;  // outlives the writer, who answers to the end
     Bench bench{address};
     bench.open_accounts();
-    Asked asked;
     fill(asked, direct(3, kBank, kBruno, 5'000));
     Obstacle obstacle{address, "UPDATE writer SET epoch = epoch + 1"};
     asked.ask_behind_the_first(*bench.writer);
@@ -142,11 +153,11 @@ TEST_CASE("writer: taken over while it writes, it answers nobody, not those eith
 TEST_CASE(
     "writer: where a batch can't be written, what was judged meanwhile is dropped with it, and asked again once") {
   on_each_engine([](const std::string& address) {
+    Asked asked;  // outlives the writer, who answers to the end
     Bench bench{address};
     bench.open_accounts();
     const Transfer before = direct(1, kBank, kAnna, 100);
     REQUIRE(bench.ask(before) == TransferStatus::created);
-    Asked asked;
     fill(asked, direct(3, kBank, kBruno, 5'000));
     Obstacle obstacle{address};
     asked.ask_behind_the_first(*bench.writer);
@@ -157,7 +168,7 @@ TEST_CASE(
             "end", "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory'");
       }));
     }
-    while (bench.writer->counts().failures == 0) std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    wait_until([&] { return bench.writer->counts().failures > 0; });
     obstacle.let_go();
     asked.wait();
     for (const auto& [number, reply] : asked.replies) {
