@@ -1,7 +1,7 @@
 // The other nodes of this instance (docs/running.md, "A second node"). An administrator invites one by name and gets a
 // secret that is good once; the node comes to the node port with a certificate of its own and that secret, and from
 // then on the certificate is who it is. nginx reads who they are from a file (edge/node_list.h), so that removing one
-// counts within a second and no request of theirs waits for us.
+// counts from its next request on, and none of its requests waits for us.
 //
 // A node follows the notices: what was taken down, hidden or shown again. It asks for what came after its cursor and is
 // held until there is something; each question is its heartbeat. Notices are kept in memory only: whoever was away for

@@ -1,6 +1,6 @@
 // Who is at the node port: the other side of a TLS connection has shown by its handshake that it holds the key of its
 // certificate (`ssl_verify_client optional_no_ca`), whoever signed it; the list of nodes says whose certificate that
-// is. No request waits for the control plane, and a node that was removed is nobody within a second.
+// is. No request waits for the control plane, and a node that was removed is nobody from its next request on.
 #pragma once
 
 #include <string>
@@ -14,8 +14,7 @@ namespace ribalta::edge {
 class NodePort {
  public:
   NodePort(std::string file, ngx_log_t* log) : file_(std::move(file)), log_(log) {}
-  /// The list as the file has it; looked at again at most once a second, read again when it changed. A file that is not
-  /// there or makes no sense lists nobody.
+  /// The list as the file has it; read again when it changed. A file that is not there or makes no sense lists nobody.
   const std::vector<ListedNode>& nodes();
 
  private:
@@ -30,7 +29,6 @@ class NodePort {
   };
   std::string file_;  ///< empty: nobody
   ngx_log_t* log_;
-  time_t asked_s_ = 0;
   Stamp stamp_;
   std::vector<ListedNode> nodes_;
 };
