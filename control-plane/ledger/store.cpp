@@ -22,6 +22,7 @@ constexpr std::string_view kRowColumns =
 constexpr std::string_view kAccountColumns =
     "id, currency, normal, may_go_negative, closed, debits, credits, debits_pending, credits_pending, lines, recent";
 
+constexpr std::size_t kLinesNamedAtOnce = 512;
 constexpr sql::Kind kText = sql::Kind::text;
 constexpr sql::Field kRowFields[] = {{"sequence"},
                                      {"time_ms"},
@@ -429,11 +430,20 @@ Result<std::vector<Row>> Store::rows(std::int64_t first, std::size_t limit) {
 
 Result<std::vector<Row>> Store::rows(std::span<const std::int64_t> sequences) {
   std::vector<Row> rows;
-  for (const std::int64_t sequence : sequences) {
-    Result<std::vector<Row>> one = rows_where("ledger.row", "sequence = :1", {sequence});
-    if (!one) return one;
-    if (one->empty()) return std::unexpected{damaged("no line", std::to_string(sequence))};
-    rows.push_back(std::move(one->front()));
+  rows.reserve(sequences.size());
+  while (!sequences.empty()) {
+    const auto some = sequences.first(std::min(sequences.size(), kLinesNamedAtOnce));
+    sequences = sequences.subspan(some.size());
+    std::string numbers;
+    for (const std::int64_t sequence : some) numbers += (numbers.empty() ? "" : ",") + std::to_string(sequence);
+    Result<std::vector<Row>> found = rows_where("ledger.rows", "sequence IN (" + numbers + ") ORDER BY sequence", {});
+    if (!found) return found;
+    for (const std::int64_t sequence : some) {
+      const auto row = std::ranges::lower_bound(*found, sequence, {}, &Row::sequence);
+      if (row == found->end() || row->sequence != sequence)
+        return std::unexpected{damaged("no line", std::to_string(sequence))};
+      rows.push_back(*row);
+    }
   }
   return rows;
 }

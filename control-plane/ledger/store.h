@@ -126,6 +126,7 @@ class Store {
   Result<std::vector<AccountRow>> accounts_after(AccountId after, std::size_t limit);
   /// Up to `limit` lines from `first` on, in order.
   Result<std::vector<Row>> rows(std::int64_t first, std::size_t limit);
+  /// Those lines, in the order given. @error malformed: one is not there.
   Result<std::vector<Row>> rows(std::span<const std::int64_t> sequences);
   /// As they stand beside the journal, in no order.
   Result<std::vector<TransferRow>> transfer_rows(std::span<const TransferId> ids);
