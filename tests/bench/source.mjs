@@ -7,9 +7,9 @@ import { root } from '../e2e/instance.mjs';
 
 const media = process.env.RIBALTA_TEST_MEDIA;
 
-/** A built program of ours. */
+/** A built program of ours: what operators get, or, where a test asks whether benches work at all, another build. */
 export function program(name) {
-  const file = path.join(root, 'build/release/bin', name);
+  const file = path.join(root, 'build', process.env.RIBALTA_BENCH_BUILD ?? 'release', 'bin', name);
   if (!existsSync(file)) throw new Error(`${file} is not built; scripts/bench builds it`);
   return file;
 }
