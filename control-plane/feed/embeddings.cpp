@@ -159,17 +159,22 @@ void Embeddings::find(std::span<const Seen> history, std::int64_t /*now_ms*/, st
   const Index& index = *index_;
   const std::vector<Query> asked = queries(history);
   std::vector<ItemIndex> found;
-  for (const Query& query : asked) {
-    auto nearest = index.graph.searchKnn(query.embedding, kEmbeddingEffort);
-    for (; !nearest.empty(); nearest.pop()) {
-      const auto label = static_cast<std::uint32_t>(nearest.top().second);
-      if (index.labels[index.items[label]] == label) found.push_back(index.items[label]);
+  for (const std::size_t effort : {kEmbeddingEffort, kEmbeddingEffortMost}) {
+    found.clear();
+    for (const Query& query : asked) {
+      auto nearest = index.graph.searchKnn(query.embedding, effort);
+      for (; !nearest.empty(); nearest.pop()) {
+        const auto label = static_cast<std::uint32_t>(nearest.top().second);
+        if (index.labels[index.items[label]] == label) found.push_back(index.items[label]);
+      }
     }
+    std::ranges::sort(found);
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    std::erase_if(found, [&](ItemIndex item) { return allowed && !allowed(item); });
+    if (found.size() >= std::min(limit, kEmbeddingFew) || index.items.size() <= effort) break;
   }
-  std::ranges::sort(found);
-  found.erase(std::unique(found.begin(), found.end()), found.end());
   Best best{limit};
-  for (const ItemIndex item : found) best.offer({item, likeness(asked, item)}, allowed);
+  for (const ItemIndex item : found) best.offer({item, likeness(asked, item)}, {});
   best.take(out);
 }
 

@@ -17,6 +17,9 @@ inline constexpr std::size_t kEmbeddingDimensionsMax = 1024;
 inline constexpr std::size_t kEmbeddingQueries = 5;
 /// How many are looked at in each search: more find the true neighbours more often, and cost more.
 inline constexpr std::size_t kEmbeddingEffort = 64;
+/// And how many where fewer than these of all that were found may be shown: the others were seen, or are gone.
+inline constexpr std::size_t kEmbeddingFew = 16;
+inline constexpr std::size_t kEmbeddingEffortMost = 512;
 
 /// The same items in the same order make the same index. `add` is for one thread alone; the rest may be called from
 /// many.

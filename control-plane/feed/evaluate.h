@@ -1,5 +1,6 @@
-// How well a source guesses what was held back from it. Every item is ranked, except those that the viewer has already
-// in training; of two with one score the lower index first. Nobody is left out, and no negatives are sampled.
+// How well a source guesses what was held back from it. Every item that it gives a score is ranked, except those that
+// the viewer has already in training; of two with one score the lower index first. Nobody is left out, and no negatives
+// are sampled.
 #pragma once
 
 #include <array>

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cassert>
 #include <cmath>
+#include <limits>
 
 #include "control-plane/feed/random.h"
 
@@ -23,6 +24,10 @@ constexpr float kViewsMax = 100'000;
 constexpr float kUsualPrior = 50;
 /// Before its first views every item is as good as any: one good and one bad view.
 constexpr float kPriorViews = 1;
+constexpr float kShareMax = 0.5F;
+constexpr std::int64_t kExpireEveryMs = 60'000;
+/// Of a seed's random numbers; items have those from 2 on.
+constexpr std::uint64_t kPlaceStream = std::numeric_limits<std::uint64_t>::max();
 
 /// Doublings from 4 s on.
 std::uint8_t cohort_of(std::int64_t duration_ms) {
@@ -37,24 +42,83 @@ std::size_t bin_of(float watched, std::size_t bins) {
 
 }  // namespace
 
-void Exploration::open(ItemIndex item, std::int64_t duration_ms, std::int64_t now_ms) {
+Exploration::Exploration(const ExplorationOptions& options) : options_(options) {
+  options_.first_impressions = std::max(options_.first_impressions, 1U);
+  options_.growth = std::max(options_.growth, 1U);
+  options_.stages = std::clamp<std::uint32_t>(options_.stages, 1, kStagesMax);
+  options_.share = options_.share > 0 ? std::min(options_.share, kShareMax) : 0;  // not a number: none
+}
+
+void Exploration::open(ItemIndex item, std::int64_t duration_ms, std::int64_t published_ms, std::int64_t now_ms) {
   if (item >= trials_.size()) trials_.resize(item + std::size_t{1});
   Trial& trial = trials_[item];
-  if (trial.state != State::unknown) return;
-  trial.state = State::open;
-  trial.duration = cohort_of(duration_ms);
+  if (trial.state == State::unknown) {
+    trial.duration = cohort_of(duration_ms);
+  } else if (trial.state == State::later) {
+    leave_lists(item);  // another time may have been set
+  } else if (trial.state != State::hidden) {
+    return;
+  }
+  enter(item, published_ms, now_ms);
+}
+
+void Exploration::enter(ItemIndex item, std::int64_t published_ms, std::int64_t now_ms) {
+  Trial& trial = trials_[item];
+  if (published_ms > now_ms) {
+    trial.state = State::later;
+    later_.emplace(published_ms, item);
+    return;
+  }
   trial.since_ms = now_ms;
-  waiting_.push_back(item);
+  if (trial.shown >= budget(trial.stage)) {
+    trial.state = State::judged;
+    judged_.emplace(now_ms + std::chrono::milliseconds{kViewsAwaited}.count(), item);
+    return;
+  }
+  trial.state = State::open;
+  (trial.stage == 0 ? waiting_ : promoted_).push_back(item);
 }
 
-void Exploration::close(ItemIndex item) {
-  if (!is_open(item)) return;
-  trials_[item].state = State::closed;
-  std::erase(waiting_, item);
-  std::erase(promoted_, item);
+void Exploration::leave_lists(ItemIndex item) {
+  const auto is_it = [item](const auto& one) { return one.second == item; };
+  switch (trials_[item].state) {
+    case State::later:
+      std::erase_if(later_, is_it);
+      break;
+    case State::open:
+      std::erase(trials_[item].stage == 0 ? waiting_ : promoted_, item);
+      break;
+    case State::judged:
+      std::erase_if(judged_, is_it);
+      break;
+    case State::unknown:
+    case State::hidden:
+    case State::closed:
+      break;
+  }
 }
 
-void Exploration::expire(std::int64_t now_ms) {
+void Exploration::hide(ItemIndex item) {
+  if (item >= trials_.size()) return;
+  Trial& trial = trials_[item];
+  if (trial.state == State::unknown || trial.state == State::closed) return;
+  leave_lists(item);
+  trial.state = State::hidden;
+}
+
+void Exploration::pass(std::int64_t now_ms) {
+  while (!later_.empty() && later_.begin()->first <= now_ms) {
+    const auto [published_ms, item] = *later_.begin();
+    later_.erase(later_.begin());
+    enter(item, published_ms, now_ms);
+  }
+  while (!judged_.empty() && judged_.begin()->first <= now_ms) {
+    const ItemIndex item = judged_.begin()->second;
+    judged_.erase(judged_.begin());
+    judge(item);
+  }
+  if (now_ms - expired_ms_ < kExpireEveryMs) return;
+  expired_ms_ = now_ms;
   const auto expired = [&](ItemIndex item) {
     if (trials_[item].since_ms >= now_ms - std::chrono::milliseconds{kOpenFor}.count()) return false;
     trials_[item].state = State::closed;
@@ -70,10 +134,13 @@ std::uint32_t Exploration::budget(std::uint32_t stage) const {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(budget, 1'000'000'000));
 }
 
-void Exploration::impression(ItemIndex item) {
-  if (!is_open(item)) return;
+void Exploration::impression(ItemIndex item, std::int64_t now_ms) {
+  if (!is_tried(item)) return;
   Trial& trial = trials_[item];
-  if (++trial.shown >= budget(trial.stage)) end_stage(item);
+  if (++trial.shown < budget(trial.stage) || trial.state != State::open) return;
+  leave_lists(item);
+  trial.state = State::judged;
+  judged_.emplace(now_ms + std::chrono::milliseconds{kViewsAwaited}.count(), item);
 }
 
 float Exploration::worth(std::int64_t duration_ms, float watched) const {
@@ -87,17 +154,19 @@ float Exploration::worth(std::int64_t duration_ms, float watched) const {
   return std::clamp((below + kUsualPrior * without_views) / (usual.total + kUsualPrior), 0.0F, 1.0F);
 }
 
-void Exploration::view(ItemIndex item, std::int64_t duration_ms, float watched) {
-  const float worth_now = worth(duration_ms, watched);
+void Exploration::watched(std::int64_t duration_ms, float share) {
   Watched& usual = watched_[cohort_of(duration_ms)];
-  usual.counts[bin_of(watched, Watched::kBins)] += 1;
+  usual.counts[bin_of(share, Watched::kBins)] += 1;
   if (++usual.total >= kViewsMax) {
     usual.total = 0;
     for (float& count : usual.counts) usual.total += count /= 2;
   }
-  if (!is_open(item)) return;
+}
+
+void Exploration::view(ItemIndex item, float worth) {
+  if (!is_tried(item)) return;
   ++trials_[item].views;
-  trials_[item].worth += worth_now;
+  trials_[item].worth += worth;
 }
 
 float Exploration::bar(const Cohort& cohort) const {
@@ -109,7 +178,7 @@ float Exploration::bar(const Cohort& cohort) const {
   return *at;
 }
 
-void Exploration::end_stage(ItemIndex item) {
+void Exploration::judge(ItemIndex item) {
   Trial& trial = trials_[item];
   Cohort& cohort = cohorts_[trial.duration][trial.stage];
   // Whoever was shown it and left no view watched nothing of it.
@@ -122,16 +191,19 @@ void Exploration::end_stage(ItemIndex item) {
   } else {
     cohort.worths[cohort.next++ % kCohortMax] = mean;
   }
-  if (!passes) return close(item);
+  if (!passes) {
+    trial.state = State::closed;
+    return;
+  }
   trial.shown_before += trial.shown;
   trial.shown = 0;
-  if (trial.stage++ > 0) return;
-  std::erase(waiting_, item);
+  ++trial.stage;
+  trial.state = State::open;
   promoted_.push_back(item);
 }
 
 std::size_t Exploration::slots(std::size_t count, std::uint64_t seed) const {
-  const double wanted = static_cast<double>(count) * std::clamp(options_.share, 0.0F, 0.5F);
+  const double wanted = static_cast<double>(count) * options_.share;
   const auto whole = static_cast<std::size_t>(wanted);
   return whole + (Random{seed, 1}.uniform() < wanted - static_cast<double>(whole) ? 1 : 0);
 }
@@ -139,8 +211,11 @@ std::size_t Exploration::slots(std::size_t count, std::uint64_t seed) const {
 std::vector<ItemIndex> Exploration::best_drawn(std::span<const ItemIndex> open, std::uint64_t seed,
                                                const Allowed& allowed) const {
   std::vector<Candidate> drawn;
-  for (const ItemIndex item : open.first(std::min(open.size(), 4 * kDrawnMax))) {
-    if (drawn.size() == kDrawnMax) break;
+  const std::size_t first = std::min(open.size(), kLookedAtMax / 2);
+  const std::size_t rest = open.size() - first;
+  const std::size_t from = rest == 0 ? 0 : Random{seed, kPlaceStream}.below(rest);
+  for (std::size_t i = 0; i < first + std::min(rest, kLookedAtMax / 2) && drawn.size() < kDrawnMax; ++i) {
+    const ItemIndex item = open[i < first ? i : first + (from + i - first) % rest];
     if (!allowed(item)) continue;
     // A beta distribution's mean and deviation, as a normal one: the tails do not matter to an order.
     const Trial& trial = trials_[item];
@@ -170,7 +245,16 @@ std::vector<ItemIndex> Exploration::draw(std::size_t count, std::uint64_t seed, 
   return items;
 }
 
-bool Exploration::is_open(ItemIndex item) const { return item < trials_.size() && trials_[item].state == State::open; }
+bool Exploration::is_open(ItemIndex item) const {
+  return item < trials_.size() && (trials_[item].state == State::open || trials_[item].state == State::judged);
+}
+
+bool Exploration::is_hidden(ItemIndex item) const {
+  return item < trials_.size() && trials_[item].state == State::hidden;
+}
+
+/// What was on its way when it was hidden counts, too.
+bool Exploration::is_tried(ItemIndex item) const { return is_open(item) || is_hidden(item); }
 
 std::uint32_t Exploration::stage(ItemIndex item) const { return item < trials_.size() ? trials_[item].stage : 0; }
 

@@ -138,7 +138,7 @@ void FactorIndex::find(std::span<const Seen> history, std::int64_t /*now_ms*/, s
   for (const Candidate& list : lists) {
     if (read >= read_) break;
     const std::size_t begin = begins_[list.item];
-    const std::size_t end = begins_[list.item + std::size_t{1}];
+    const std::size_t end = std::min(begins_[list.item + std::size_t{1}], begin + (read_ - read));
     for (std::size_t i = begin; i < end; ++i) offer(items_[i], factors_.data() + i * kFactors);
     read += end - begin;
   }

@@ -122,46 +122,51 @@ Result<void> Feed::install(Trained trained) {
   }
   trained_ = std::move(trained);
   list_sources();
-  learn_newcomers();
+  list_newcomers();
   return {};
 }
 
 void Feed::upsert(std::span<const Item> items, std::int64_t now_ms) {
   now_ms = sane_time(now_ms);
+  exploration_.pass(now_ms);
   for (const Item& item : items) {
     const std::optional<ItemIndex> index = items_.upsert(item);
     if (!index) continue;
     if (embeddings_ && !item.embedding.empty()) embeddings_->add(*index, item.embedding);
     const StoredItem& stored = items_.at(*index);
     if (!stored.visible) {
-      exploration_.close(*index);
-    } else if (stored.published_ms >= now_ms - options_.new_for.count()) {
-      exploration_.open(*index, stored.duration_ms, std::max(now_ms, stored.published_ms));
+      exploration_.hide(*index);
+    } else if (stored.published_ms >= now_ms - options_.new_for.count() || exploration_.is_hidden(*index)) {
+      exploration_.open(*index, stored.duration_ms, stored.published_ms, now_ms);
     }
   }
-  exploration_.expire(now_ms);
 }
 
-void Feed::learn(std::span<const Event> events) {
-  for (const Event& event : events) learn(event);
+void Feed::learn(std::span<const Event> events, std::int64_t now_ms) {
+  for (const Event& event : events) learn(event, sane_time(now_ms));
 }
 
-void Feed::learn(const Event& event) {
+void Feed::learn(const Event& event, std::int64_t now_ms) {
+  exploration_.pass(now_ms);
+  learn_due(1);
   const std::optional<ItemIndex> index = items_.find(event.item);
-  Viewer* viewer = index && items_.at(*index).author != event.viewer ? viewers_.remember(event.viewer) : nullptr;
+  Viewer* viewer =
+      index && items_.at(*index).author != event.viewer ? viewers_.remember(event.viewer, now_ms) : nullptr;
   if (!viewer) {
     ++ignored_;
     return;
   }
   const std::int64_t duration_ms = items_.at(*index).duration_ms;
-  const std::int64_t time_ms = sane_time(event.time_ms);
+  const std::int64_t time_ms =
+      std::clamp(event.time_ms, now_ms - std::chrono::milliseconds{kEventLateMax}.count(), now_ms);
   const float watched = sane_watched(event);
-  bool first = false;
-  Shown& shown = viewer->show(*index, time_ms, options_.shown_window.count(), first);
-  if (first) exploration_.impression(*index);
+  Shown& shown = viewer->show(*index, now_ms, options_.shown_window.count());
+  const bool served = std::ranges::find(viewer->served, *index, &Served::item) != viewer->served.end();
+  if (served && !std::exchange(shown.explored, true)) exploration_.impression(*index, now_ms);
   const float worth = exploration_.worth(duration_ms, watched);
   if (is_view(event.action) && !std::exchange(shown.watched, true)) {
-    exploration_.view(*index, duration_ms, watched);
+    exploration_.watched(duration_ms, watched);
+    if (shown.explored) exploration_.view(*index, worth);
     if (event.action == Action::skip || worth <= kWorthSkipped) fade_taste(*viewer, *index);
   }
   if (const float weight = liking(event.action, worth); weight > 0 && viewer->wants(*index)) {
@@ -170,8 +175,8 @@ void Feed::learn(const Event& event) {
   if (event.action == Action::not_interested || event.action == Action::report) viewer->unwant(*index);
   take_outcome(*viewer, *index, event, worth);
 
-  const auto due = std::ranges::find_if(viewer->served, [time_ms](const Served& served) {
-    return served.time_ms > time_ms - std::chrono::milliseconds{kOutcomeWindow}.count();
+  const auto due = std::ranges::find_if(viewer->served, [now_ms](const Served& one) {
+    return one.time_ms > now_ms - std::chrono::milliseconds{kOutcomeWindow}.count();
   });
   learn_served(*viewer, event.viewer, static_cast<std::size_t>(due - viewer->served.begin()));
 }
@@ -201,8 +206,9 @@ void Feed::learn_newcomer(ItemIndex item) {
   trained_.factors->learn_item(item, histories);
 }
 
-/// Training takes a while, and items are liked meanwhile.
-void Feed::learn_newcomers() {
+/// Training takes a while, and items are liked meanwhile. Those with most viewers are learned now, the others one with
+/// each event: nobody is served while models are installed.
+void Feed::list_newcomers() {
   newcomers_.clear();
   const std::span<const Viewer> viewers = viewers_.all();
   for (std::size_t viewer = 0; viewer < viewers.size(); ++viewer) {
@@ -210,8 +216,19 @@ void Feed::learn_newcomers() {
       if (is_newcomer(seen.item)) newcomers_.like(seen.item, static_cast<ViewerIndex>(viewer));
     }
   }
+  due_.clear();
   for (const auto& [item, likers] : newcomers_.likers()) {
-    if (likers.size() >= kLikersFirst) learn_newcomer(item);
+    if (likers.size() >= kLikersFirst) due_.push_back(item);
+  }
+  std::ranges::sort(due_, {}, [&](ItemIndex item) { return std::pair{newcomers_.likers().at(item).size(), item}; });
+  if (due_.size() > kFactorItemsLearnedMax) due_.erase(due_.begin(), due_.end() - kFactorItemsLearnedMax);
+  learn_due(kNewcomersAtOnce);
+}
+
+void Feed::learn_due(std::size_t most) {
+  for (; most > 0 && !due_.empty(); --most) {
+    learn_newcomer(due_.back());
+    due_.pop_back();
   }
 }
 
@@ -236,21 +253,23 @@ void Feed::take_outcome(Viewer& viewer, ItemIndex item, const Event& event, floa
 }
 
 void Feed::served(UserId id, std::span<const Ranked> page, std::int64_t now_ms) {
-  Viewer* viewer = viewers_.remember(id);
+  Viewer* viewer = viewers_.remember(id, sane_time(now_ms));
   if (!viewer) return;
-  // Whoever asks for the next page has left the items of the last: what came of them is known.
+  // Whoever asks for the next page has left what they saw of the last, but for what is on the screen still: pages are
+  // asked for before they are needed.
+  const auto left = [current = viewer->last().empty() ? ItemIndex{} : viewer->last().back()](const Served& one) {
+    return one.on_screen && one.item != current;
+  };
   std::vector<Served> rows;
-  for (const bool on_screen : {true, false}) {
-    std::ranges::copy_if(viewer->served, std::back_inserter(rows),
-                         [&](const Served& served) { return served.on_screen == on_screen; });
-  }
-  const auto left = static_cast<std::size_t>(std::ranges::count(viewer->served, true, &Served::on_screen));
+  std::ranges::copy_if(viewer->served, std::back_inserter(rows), left);
+  const std::size_t known = rows.size();
+  std::ranges::remove_copy_if(viewer->served, std::back_inserter(rows), left);
   viewer->served = std::move(rows);
-  learn_served(*viewer, id, left);
+  learn_served(*viewer, id, known);
   for (const Ranked& ranked : page) {
     const std::optional<ItemIndex> item = items_.find(ranked.item);
     if (!item) continue;
-    std::erase_if(viewer->served, [&](const Served& served) { return served.item == *item && !served.on_screen; });
+    std::erase_if(viewer->served, [&](const Served& one) { return one.item == *item && !one.on_screen; });
     viewer->served.push_back({.item = *item, .evidence = ranked.evidence, .time_ms = sane_time(now_ms)});
   }
   if (viewer->served.size() > kServedMax) learn_served(*viewer, id, viewer->served.size() - kServedMax);

@@ -30,9 +30,11 @@
 namespace ribalta::feed {
 
 /// Items of one page; more are not given.
-inline constexpr std::size_t kPageMax = 100;
-/// The scorer learns what came of an item when its viewer goes on to the next page, or so long after it was served.
-inline constexpr std::chrono::minutes kOutcomeWindow{10};
+inline constexpr std::size_t kPageMax = 50;
+static_assert(2 * kPageMax <= kServedMax);
+/// An event counts as of when it happened, as its sender says, but not of earlier than this before it came: phones that
+/// had no network bring theirs late.
+inline constexpr std::chrono::hours kEventLateMax{24};
 
 struct FeedOptions {
   ScorerOptions scorer;
@@ -70,18 +72,21 @@ class Feed {
 
   /// Adds items or changes them. Give old ones first: what came last counts as newest.
   void upsert(std::span<const Item> items, std::int64_t now_ms);
-  /// What viewers did, oldest first. Unknown items, nobody's events and an author's own are ignored, and counted.
-  /// An item that was not in the training is learned from those who like it (newcomers.h).
-  void learn(std::span<const Event> events);
+  /// What viewers did, oldest first, and when we heard of it. Unknown items, nobody's events and an author's own are
+  /// ignored, and counted. Only of what was served exploration learns. An item that was not in the training is learned
+  /// from those who like it (newcomers.h).
+  void learn(std::span<const Event> events, std::int64_t now_ms);
   /// A page went out: what comes of it teaches the scorer.
   void served(UserId viewer, std::span<const Ranked> page, std::int64_t now_ms);
 
-  /// The best `count` or fewer that this viewer may see, in the order to show them.
+  /// The best `count` or fewer that this viewer may see, in the order to show them. What was served to them in the last
+  /// minutes and has not been on the screen comes last, where there is too little else.
   [[nodiscard]] std::vector<Ranked> rank(const Request& request) const;
 
   /// What models are trained from: `install(train(Matrix{interactions()}))`.
   [[nodiscard]] std::vector<Interaction> interactions() const;
-  /// In place of those installed before. What was liked since they were trained is learned again. @error not_found: a
+  /// In place of those installed before. What was liked since they were trained is learned again: most of it with
+  /// the events that follow, so that this takes a moment only. @error not_found: a
   /// name that is not among `trained`; nothing is changed.
   Result<void> install(Trained trained);
 
@@ -96,18 +101,21 @@ class Feed {
   [[nodiscard]] std::uint64_t ignored() const { return ignored_; }
 
  private:
-  void learn(const Event& event);
+  void learn(const Event& event, std::int64_t now_ms);
   void fade_taste(Viewer& viewer, ItemIndex skipped);
   void like(Viewer& viewer, Shown& shown, const Seen& liked);
   [[nodiscard]] bool is_newcomer(ItemIndex item) const;
   void learn_newcomer(ItemIndex item);
-  void learn_newcomers();
+  void list_newcomers();
+  void learn_due(std::size_t most);
   void take_outcome(Viewer& viewer, ItemIndex item, const Event& event, float worth);
   void learn_served(Viewer& viewer, UserId id, std::size_t count);
   [[nodiscard]] Example example(UserId viewer, ItemIndex item, const Evidence& evidence, std::int64_t now_ms) const;
   [[nodiscard]] std::vector<ItemIndex> candidates(std::span<const Seen> taste, const Filter& filter,
                                                   std::int64_t now_ms) const;
   [[nodiscard]] std::vector<ItemIndex> explored(const Request& request, const Filter& filter) const;
+  [[nodiscard]] std::vector<Ranked> arranged(const Request& request, std::vector<ItemIndex> items,
+                                             std::span<const ItemIndex> exploring, std::size_t count) const;
   void list_sources();
 
   FeedOptions options_;
@@ -120,6 +128,7 @@ class Feed {
   std::unique_ptr<Embeddings> embeddings_;
   Trained trained_;
   Newcomers newcomers_;
+  std::vector<ItemIndex> due_;  ///< newcomers whose viewers are enough, and who have no numbers yet; the next is last
   std::vector<std::unique_ptr<const Source>> absent_;  ///< stand in for what is not installed
   std::vector<const Source*> sources_;                 ///< in the order of the scorer's names
   Scorer scorer_;

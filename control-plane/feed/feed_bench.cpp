@@ -90,8 +90,9 @@ int run(std::size_t items, std::size_t viewers, std::size_t events, std::size_t 
     const std::int64_t time_ms =
         kBeginMs + static_cast<std::int64_t>(i) * (kSpanMs / static_cast<std::int64_t>(events));
     const float watched = static_cast<float>(random.uniform()) * 1.5F;
-    feed.learn(std::array{
-        Event{UserId{viewer}, ItemId{drawn_item(by_taste, viewer, random)}, Action::view, watched, time_ms}});
+    feed.learn(
+        std::array{Event{UserId{viewer}, ItemId{drawn_item(by_taste, viewer, random)}, Action::view, watched, time_ms}},
+        time_ms);
   }
   const double learn_s = seconds_since(learn_begin);
 

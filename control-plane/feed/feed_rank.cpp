@@ -1,5 +1,6 @@
 // A page: from sources over the filter and the scorer to the order in which items are shown.
 #include <algorithm>
+#include <iterator>
 
 #include "control-plane/feed/feed.h"
 #include "control-plane/feed/random.h"
@@ -42,20 +43,36 @@ Example Feed::example(UserId viewer, ItemIndex index, const Evidence& evidence, 
           .hour = static_cast<int>(now_ms / 3'600'000 % 24)};
 }
 
-std::vector<Ranked> Feed::rank(const Request& request) const {
-  Audience audience = request.audience;
-  audience.now_ms = std::clamp<std::int64_t>(audience.now_ms, 0, 9'000'000'000'000);
-  const std::size_t count = std::min(request.count, kPageMax);
-  const Viewer* viewer = viewers_.find(audience.viewer);
-  const Filter filter{items_, viewer, audience, options_.shown_window};
-  const std::span<const Seen> taste = viewer ? viewer->taste() : std::span<const Seen>{};
+std::vector<Ranked> Feed::rank(const Request& asked) const {
+  Request request = asked;
+  request.audience.now_ms = std::clamp<std::int64_t>(request.audience.now_ms, 0, 9'000'000'000'000);
+  request.count = std::min(request.count, kPageMax);
+  const Viewer* viewer = viewers_.find(request.audience.viewer);
+  const Filter filter{items_, viewer, request.audience, options_.shown_window};
 
   const std::vector<ItemIndex> exploring = explored(request, filter);
-  std::vector<ItemIndex> items = candidates(taste, filter, audience.now_ms);
+  std::vector<ItemIndex> items =
+      candidates(viewer ? viewer->taste() : std::span<const Seen>{}, filter, request.audience.now_ms);
   std::erase_if(items, [&](ItemIndex item) { return std::ranges::find(exploring, item) != exploring.end(); });
+  std::vector<Ranked> page = arranged(request, std::move(items), exploring, request.count);
+  if (page.size() == request.count || filter.served().empty()) return page;
+
+  // The last resort: what they were given a moment ago, and may not have got.
+  std::vector<ItemIndex> again;
+  std::ranges::copy_if(filter.served(), std::back_inserter(again),
+                       [&](ItemIndex item) { return filter.check(item) == Refusal::served_just_now; });
+  std::ranges::move(arranged(request, std::move(again), {}, request.count - page.size()), std::back_inserter(page));
+  return page;
+}
+
+/// Up to `count` of `items` by their scores, and those that exploration has a slot for between them.
+std::vector<Ranked> Feed::arranged(const Request& request, std::vector<ItemIndex> items,
+                                   std::span<const ItemIndex> exploring, std::size_t count) const {
+  const Audience& audience = request.audience;
+  const Viewer* viewer = viewers_.find(audience.viewer);
   const std::size_t proposed = items.size();
   items.insert(items.end(), exploring.begin(), exploring.end());  // scored beside the others, to say why
-
+  const std::span<const Seen> taste = viewer ? viewer->taste() : std::span<const Seen>{};
   const std::vector<Evidence> evidence = gather(sources_, taste, audience.now_ms, items);
   std::vector<Candidate> scored(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {

@@ -20,6 +20,7 @@ using testing::kDayMs;
 using testing::kNowMs;
 using testing::options;
 using testing::request;
+using testing::tell;
 
 /// Proposes everything that there is and much that there is not, twice, whatever may be shown.
 class Hostile final : public Source {
@@ -78,7 +79,7 @@ TEST_CASE("feed: no source gets anything past the filter") {
     for (int i = 0; i < 10; ++i) {
       const std::uint64_t id = 1 + random.below(60);
       shown.insert(ItemId{id});
-      feed.learn(std::array{event(3, id, random.below(2) == 0 ? Action::impression : Action::not_interested)});
+      tell(feed, event(3, id, random.below(2) == 0 ? Action::impression : Action::not_interested));
     }
     Request asked = request(3, kNowMs, seed);
     asked.audience.age = static_cast<AgeRating>(random.below(3));
@@ -119,7 +120,8 @@ TEST_CASE("feed: whatever events say, scores stay finite and pages come") {
   }
   for (std::uint64_t topic = 1; topic <= 100'000; ++topic) items[0].topics.push_back(TopicId{topic});
   items.push_back(item(0));
-  feed.upsert(items, std::numeric_limits<std::int64_t>::max());
+  feed.upsert(items, kNowMs);
+  CHECK(feed.exploration().waiting() > 20);
   Random random{5};
   const std::array watched{std::nanf(""), infinity, -infinity, 3e38F, -1.0F, 0.5F, 1.0F};
   const std::array times{std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(),
@@ -131,8 +133,8 @@ TEST_CASE("feed: whatever events say, scores stay finite and pages come") {
     for (const Ranked& ranked : page) CHECK(std::isfinite(ranked.score));
     feed.served(UserId{viewer}, page, now_ms);
     for (int i = 0; i < 50; ++i) {
-      feed.learn(std::array{event(viewer, random.below(60), static_cast<Action>(random.below(9)),
-                                  times[random.below(times.size())], watched[random.below(watched.size())])});
+      tell(feed, event(viewer, random.below(60), static_cast<Action>(random.below(9)),
+                       times[random.below(times.size())], watched[random.below(watched.size())]));
     }
   }
   CHECK(feed.ignored() > 0);
@@ -146,7 +148,7 @@ TEST_CASE("feed: a page has count items, each once, and reasons that add up to t
   feed.upsert(items, kNowMs);
   for (std::uint64_t viewer = 300; viewer < 330; ++viewer) {
     for (std::uint64_t i = 0; i < 10; ++i) {
-      feed.learn(std::array{event(viewer, 1 + (viewer + i * 8) % 200, Action::complete, kNowMs - 1000)});
+      tell(feed, event(viewer, 1 + (viewer + i * 8) % 200, Action::complete, kNowMs - 1000));
     }
   }
   const auto page = feed.rank(request(300));
@@ -177,12 +179,20 @@ TEST_CASE("feed: new items get their slots and no more, and their impressions co
   CHECK(feed.exploration().is_open(index));
   const auto page = feed.rank(request(300));
   CHECK(std::ranges::count(page, true, &Ranked::exploring) == 1);
-  for (int i = 0; i < 5; ++i) feed.learn(std::array{event(300, 500, Action::view, kNowMs + i, 1)});
-  feed.learn(std::array{event(77, 500, Action::view, kNowMs, 1)});  // its author
+  feed.served(UserId{300}, page, kNowMs);
+  for (int i = 0; i < 5; ++i) tell(feed, event(300, 500, Action::view, kNowMs + i, 1));
+  tell(feed, event(77, 500, Action::view, kNowMs, 1));  // its author
+  CHECK(feed.exploration().impressions(index) == 1);
+  // Others say that they saw it, to whom nobody served it: its impressions are not theirs to spend.
+  for (std::uint64_t viewer = 400; viewer < 600; ++viewer) tell(feed, event(viewer, 500, Action::complete, kNowMs, 1));
   CHECK(feed.exploration().impressions(index) == 1);
   items.back().visible = false;
   feed.upsert(items, kNowMs);
   CHECK_FALSE(feed.exploration().is_open(index));
+  items.back().visible = true;
+  feed.upsert(items, kNowMs);
+  CHECK(feed.exploration().is_open(index));
+  CHECK(feed.exploration().impressions(index) == 1);
 }
 
 TEST_CASE("feed: what was served teaches the scorer once its outcome is known, and only if it was on the screen") {
@@ -192,11 +202,123 @@ TEST_CASE("feed: what was served teaches the scorer once its outcome is known, a
   feed.upsert(items, kNowMs);
   const auto page = feed.rank(request(300));
   feed.served(UserId{300}, page, kNowMs);
-  feed.learn(std::array{event(300, page[0].item.value, Action::complete, kNowMs + 1000)});
-  feed.learn(std::array{event(300, page[1].item.value, Action::skip, kNowMs + 2000)});
+  tell(feed, event(300, page[0].item.value, Action::complete, kNowMs + 1000));
+  tell(feed, event(300, page[1].item.value, Action::skip, kNowMs + 2000));
   CHECK(feed.scorer().learned() == 0);
-  feed.learn(std::array{event(300, page[0].item.value, Action::like, kNowMs + 600'001)});
+  tell(feed, event(300, page[0].item.value, Action::like, kNowMs + 600'001));
   CHECK(feed.scorer().learned() == 3);  // both, and one chosen before the other
+}
+
+TEST_CASE("feed: what is on the screen while the next page is asked for is learned from when it has been left") {
+  Feed feed{options()};
+  std::vector<Item> items;
+  for (std::uint64_t id = 1; id <= 60; ++id) items.push_back(item(id, id));
+  feed.upsert(items, kNowMs);
+  const auto page = feed.rank(request(300));
+  feed.served(UserId{300}, page, kNowMs);
+  tell(feed, event(300, page[0].item.value, Action::skip, kNowMs + 1000));
+  tell(feed, event(300, page[1].item.value, Action::impression, kNowMs + 2000));
+  const auto next = feed.rank(request(300, kNowMs + 3000, 2));
+  feed.served(UserId{300}, next, kNowMs + 3000);
+  CHECK(feed.scorer().learned() == 1);
+  for (std::size_t i = 2; i < page.size(); ++i) {
+    CHECK(std::ranges::find(next, page[i].item, &Ranked::item) == next.end());  // on its way to the screen
+  }
+  tell(feed, event(300, page[1].item.value, Action::complete, kNowMs + 20'000));
+  tell(feed, event(300, page[2].item.value, Action::impression, kNowMs + 21'000));
+  feed.served(UserId{300}, {}, kNowMs + 22'000);
+  CHECK(feed.scorer().learned() == 2);
+}
+
+TEST_CASE("feed: where there is little else, what was served a moment ago comes again, last, and never what was seen") {
+  Feed feed{options()};
+  std::vector<Item> items;
+  for (std::uint64_t id = 1; id <= 25; ++id) items.push_back(item(id, id));
+  feed.upsert(items, kNowMs);
+  const auto first = feed.rank(request(300));
+  REQUIRE(first.size() == 20);
+  feed.served(UserId{300}, first, kNowMs);
+  for (std::size_t i = 0; i < 3; ++i) tell(feed, event(300, first[i].item.value, Action::impression));
+  const auto second = feed.rank(request(300, kNowMs + 1000, 2));
+  REQUIRE(second.size() == 20);
+  for (std::size_t i = 0; i < second.size(); ++i) {
+    const auto place = std::ranges::find(first, second[i].item, &Ranked::item);
+    CHECK((place == first.end()) == (i < 5));
+    CHECK(place - first.begin() >= 3);
+    CHECK_FALSE(second[i].terms.empty());
+  }
+}
+
+TEST_CASE("feed: whatever time events claim, nothing that was seen comes again, and nobody decides what is popular") {
+  for (const std::int64_t claimed : {std::int64_t{0}, std::numeric_limits<std::int64_t>::min(), kNowMs + 365 * kDayMs,
+                                     std::numeric_limits<std::int64_t>::max()}) {
+    Feed feed{options()};
+    std::vector<Item> items;
+    for (std::uint64_t id = 1; id <= 200; ++id) items.push_back(item(id, id));
+    feed.upsert(items, kNowMs);
+    std::set<ItemId> seen;
+    for (std::int64_t i = 0; i < 10; ++i) {
+      Request asked = request(300, kNowMs + i * 1000, static_cast<std::uint64_t>(i));
+      asked.count = 5;
+      const auto page = feed.rank(asked);
+      feed.served(UserId{300}, page, asked.audience.now_ms);
+      for (const Ranked& ranked : page) {
+        CHECK(seen.insert(ranked.item).second);
+        feed.learn(std::array{event(300, ranked.item.value, Action::skip, claimed)}, asked.audience.now_ms);
+      }
+    }
+    feed.learn(std::array{event(301, 7, Action::like, claimed)}, kNowMs);
+    for (std::uint64_t viewer = 400; viewer < 430; ++viewer)
+      tell(feed, event(viewer, 8, Action::like, kNowMs + 20'000));
+    const auto page = feed.rank(request(999, kNowMs + 30 * kDayMs));
+    const auto popular = [&](std::uint64_t id) {
+      const auto found = std::ranges::find(page, ItemId{id}, &Ranked::item);
+      if (found == page.end()) return 0.0F;
+      const auto term = std::ranges::find(found->terms, "popular", &Term::name);
+      return term == found->terms.end() ? 0.0F : term->amount;
+    };
+    CHECK(popular(8) > popular(7));
+  }
+}
+
+TEST_CASE("feed: however much is newer that a viewer may not see, the newest that they may see is found") {
+  Feed feed{options()};
+  std::vector<Item> items;
+  for (std::uint64_t id = 1; id <= 3020; ++id) {
+    Item one = item(id, id);
+    one.language = id <= 20 ? "it" : "en";
+    items.push_back(one);
+  }
+  feed.upsert(items, kNowMs);
+  Request asked = request(300);
+  asked.audience.languages = {"it"};
+  CHECK(feed.rank(asked).size() == 20);
+}
+
+TEST_CASE("popular: an event that comes late does not turn back the clock") {
+  Popular popular{std::chrono::hours{24}};
+  for (ViewerIndex viewer = 0; viewer < 10; ++viewer) popular.learn({viewer, 1, 1, kNowMs - 10 * kDayMs});
+  for (ViewerIndex viewer = 0; viewer < 3; ++viewer) popular.learn({viewer, 2, 1, kNowMs});
+  popular.learn({0, 3, 1, kNowMs - 10 * kDayMs});
+  std::vector<Candidate> best;
+  popular.find({}, kNowMs, 1, [](ItemIndex) { return true; }, best);
+  REQUIRE(best.size() == 1);
+  CHECK(best.front().item == 2);
+}
+
+TEST_CASE("feed: a page as long as pages may be teaches all that came of it") {
+  Feed feed{options()};
+  std::vector<Item> items;
+  for (std::uint64_t id = 1; id <= 120; ++id) items.push_back(item(id, id));
+  feed.upsert(items, kNowMs);
+  Request asked = request(300);
+  asked.count = kPageMax;
+  const auto page = feed.rank(asked);
+  REQUIRE(page.size() == kPageMax);
+  feed.served(UserId{300}, page, kNowMs);
+  for (const Ranked& ranked : page) tell(feed, event(300, ranked.item.value, Action::complete, kNowMs + 1));
+  feed.served(UserId{300}, {}, kNowMs + 2);
+  CHECK(feed.scorer().learned() == kPageMax - 1);  // the last one is on the screen still
 }
 
 TEST_CASE("feed: an unknown name is not installed, and a snapshot goes to another feed") {
@@ -224,7 +346,7 @@ std::unique_ptr<Feed> of_two_tastes() {
   for (std::uint64_t viewer = 1001; viewer <= 1040; ++viewer) {
     for (std::uint64_t i = 0; i < 15; ++i) {
       const std::uint64_t id = 1 + viewer % 2 * 20 + (viewer * 3 + i) % 20;
-      feed->learn(std::array{event(viewer, id, Action::like, kNowMs - 1000 + static_cast<std::int64_t>(i))});
+      tell(*feed, event(viewer, id, Action::like, kNowMs - 1000 + static_cast<std::int64_t>(i)));
     }
   }
   return feed;
@@ -246,7 +368,7 @@ TEST_CASE("feed: an item that came after the training is found by the taste of t
   };
   for (std::uint64_t i = 0; i < kLikersFirst; ++i) {
     CHECK_FALSE(found(1040));
-    feed->learn(std::array{event(1002 + 2 * i, 500, Action::like)});
+    tell(*feed, event(1002 + 2 * i, 500, Action::like));
   }
   CHECK(found(1040));
   CHECK_FALSE(found(1039));
@@ -272,15 +394,45 @@ TEST_CASE("feed: what was liked while models were trained is learned when they a
     return found;
   };
   for (std::uint64_t i = 0; i < kLikersFirst; ++i) {
-    feed->learn(std::array{event(1002 + 2 * i, 500, Action::like)});
-    if (i > 0) feed->learn(std::array{event(1002 + 2 * i, 501, Action::like)});
+    tell(*feed, event(1002 + 2 * i, 500, Action::like));
+    if (i > 0) tell(*feed, event(1002 + 2 * i, 501, Action::like));
   }
   CHECK(score(500) == 0);
   REQUIRE(feed->install(std::move(trained)));
   CHECK(score(500) > 0);
   CHECK(score(501) == 0);  // one too few
-  feed->learn(std::array{event(1020, 501, Action::like)});
+  tell(*feed, event(1020, 501, Action::like));
   CHECK(score(501) > 0);
+}
+
+TEST_CASE(
+    "feed: of many that were liked meanwhile some are learned at once, those with most viewers, then one an event") {
+  const auto feed = of_two_tastes();
+  Trained trained = train(Matrix{feed->interactions()});
+  const FactorIndex& factors = *trained.factors;
+  constexpr std::uint64_t kMade = kNewcomersAtOnce + 6;
+  for (std::uint64_t id = 500; id < 500 + kMade; ++id) {
+    feed->upsert(std::array{item(id)}, kNowMs);
+    const std::uint64_t likers = kLikersFirst + (id - 500) / 10;
+    for (std::uint64_t i = 0; i < likers; ++i) tell(*feed, event(1002 + 2 * i, id, Action::like));
+  }
+  const auto learned = [&] {
+    std::uint64_t count = 0;
+    for (std::uint64_t id = 500; id < 500 + kMade; ++id) {
+      float found = 0;
+      factors.score(feed->viewers().find(UserId{1040})->taste(), kNowMs,
+                    std::array{feed->items().find(ItemId{id}).value()}, {&found, 1});
+      if (found != 0) ++count;
+      if (id >= 510) CHECK(found != 0);  // of the first ten, liked by the fewest, some have to wait
+    }
+    return count;
+  };
+  REQUIRE(feed->install(std::move(trained)));
+  CHECK(learned() == kNewcomersAtOnce);
+  for (std::uint64_t i = 1; i <= 6; ++i) {
+    tell(*feed, event(1001, 1, Action::skip));
+    CHECK(learned() == kNewcomersAtOnce + i);
+  }
 }
 
 TEST_CASE("newcomers: an item is learned from its first viewers and each time they are twice as many, up to the most") {
@@ -312,13 +464,13 @@ TEST_CASE("feed: the same events give the same pages, on any number of threads")
     }
     feed->upsert(items, kNowMs);
     for (int i = 0; i < 4000; ++i) {
-      feed->learn(std::array{event(1000 + random.below(60), 1 + random.below(300), static_cast<Action>(random.below(6)),
-                                   kNowMs + i, 0.8F)});
+      tell(*feed, event(1000 + random.below(60), 1 + random.below(300), static_cast<Action>(random.below(6)),
+                        kNowMs + i, 0.8F));
     }
     REQUIRE(feed->install(train(Matrix{feed->interactions()}, {.ials = {.threads = threads}})));
     for (std::uint64_t id = 301; id <= 310; ++id) feed->upsert(std::array{item(id, id, 1)}, kNowMs);
     for (int i = 0; i < 500; ++i) {
-      feed->learn(std::array{event(1000 + random.below(60), 301 + random.below(10), Action::like, kNowMs + 4000 + i)});
+      tell(*feed, event(1000 + random.below(60), 301 + random.below(10), Action::like, kNowMs + 4000 + i));
     }
     return feed;
   };

@@ -29,9 +29,10 @@ enum class Refusal : std::uint8_t {
   other_language,  ///< in none of those that the viewer asked for
   not_interested,
   shown_lately,
+  served_just_now,  ///< and may be on the screen any moment
 };
 BOOST_DESCRIBE_ENUM(Refusal, none, unknown_item, not_visible, not_yet, own, blocked_author, age_rating, other_language,
-                    not_interested, shown_lately)
+                    not_interested, shown_lately, served_just_now)
 
 /// For whom it is, and when.
 struct Audience {
@@ -48,6 +49,8 @@ class Filter {
   Filter(const Items& items, const Viewer* viewer, const Audience& audience,
          std::chrono::milliseconds shown_window = kShownWindow);
 
+  /// By index, sorted: what `served_just_now` refuses.
+  [[nodiscard]] std::span<const ItemIndex> served() const { return served_; }
   [[nodiscard]] Refusal check(ItemIndex item) const;
   [[nodiscard]] bool allows(ItemIndex item) const { return check(item) == Refusal::none; }
 
@@ -56,6 +59,7 @@ class Filter {
   const Viewer* viewer_;
   const Audience& audience_;
   std::vector<UserId> blocked_;      ///< sorted
+  std::vector<ItemIndex> served_;    ///< sorted
   std::vector<Language> languages_;  ///< those that there are
   std::int64_t shown_window_ms_;
 };

@@ -173,20 +173,30 @@ Ials::Ials(const Matrix& matrix, const IalsOptions& options)
   viewers_sum_ = outer_sum(viewers, options_.unobserved_weight);
 }
 
+const float* Ials::numbers(ItemIndex item) const {
+  if (item < items()) return row(items_, item);
+  const auto learned = learned_.find(item);
+  return learned == learned_.end() ? nullptr : learned->second.data();
+}
+
 Factors Ials::viewer(std::span<const Seen> history) const {
   Factors factors{};
-  const std::vector<Seen> seen = usable(history, items());
-  if (seen.empty()) return factors;
   Normal normal{items_sum_};
   normal.begin();
-  for (const Seen& one : seen) normal.add(row(items_, one.item), one.weight);
-  normal.solve(ridge(options_, seen.size(), items_trained_), factors.data());
+  std::size_t known = 0;
+  for (const Seen& one : usable(history, kMatrixItemsMax)) {
+    const float* const item = numbers(one.item);
+    if (item == nullptr) continue;
+    normal.add(item, one.weight);
+    ++known;
+  }
+  if (known > 0) normal.solve(ridge(options_, known, items_trained_), factors.data());
   return factors;
 }
 
 Factors Ials::item(ItemIndex item) const {
   Factors factors{};
-  if (item < items()) std::copy_n(row(items_, item), kFactors, factors.begin());
+  if (const float* const known = numbers(item)) std::copy_n(known, kFactors, factors.begin());
   return factors;
 }
 
@@ -204,8 +214,13 @@ void Ials::learn_item(ItemIndex item, std::span<const std::span<const Seen>> his
     ++watchers;
   }
   if (watchers == 0) return;
-  if (item >= items()) items_.resize((item + std::size_t{1}) * kFactors);
-  normal.solve(ridge(options_, watchers, viewers_), items_.data() + item * kFactors);
+  Factors learned{};
+  normal.solve(ridge(options_, watchers, viewers_), learned.data());
+  if (item < items()) {
+    std::ranges::copy(learned, items_.data() + item * kFactors);
+  } else if (learned != Factors{}) {
+    learned_.insert_or_assign(item, learned);
+  }
 }
 
 void Ials::find(std::span<const Seen> history, std::int64_t /*now_ms*/, std::size_t limit, const Allowed& allowed,
@@ -213,10 +228,12 @@ void Ials::find(std::span<const Seen> history, std::int64_t /*now_ms*/, std::siz
   const Factors factors = viewer(history);
   if (factors == Factors{}) return;
   Best best{limit};
-  for (std::size_t item = 0; item < items(); ++item) {
-    const float value = dot(factors.data(), row(items_, item));
-    if (value != 0) best.offer({static_cast<ItemIndex>(item), value}, allowed);  // 0: nobody has watched it
-  }
+  const auto offer = [&](ItemIndex item, const float* numbers) {
+    const float value = dot(factors.data(), numbers);
+    if (value != 0) best.offer({item, value}, allowed);  // 0: nobody has watched it
+  };
+  for (std::size_t item = 0; item < items(); ++item) offer(static_cast<ItemIndex>(item), row(items_, item));
+  for (const auto& [item, learned] : learned_) offer(item, learned.data());
   best.take(out);
 }
 
@@ -225,7 +242,8 @@ void Ials::score(std::span<const Seen> history, std::int64_t /*now_ms*/, std::sp
   assert(asked.size() == out.size());
   const Factors factors = viewer(history);
   for (std::size_t i = 0; i < asked.size(); ++i) {
-    out[i] = asked[i] < items() ? dot(factors.data(), row(items_, asked[i])) : 0;
+    const float* const item = numbers(asked[i]);
+    out[i] = item ? dot(factors.data(), item) : 0;
   }
 }
 

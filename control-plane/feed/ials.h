@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "control-plane/feed/matrix.h"
@@ -63,13 +64,18 @@ class Ials final : public Source {
   [[nodiscard]] Factors viewer(std::span<const Seen> history) const;
   /// Zeros for an item that nobody has watched.
   [[nodiscard]] Factors item(ItemIndex item) const;
+  /// Of the training.
   [[nodiscard]] std::size_t items() const { return items_.size() / kFactors; }
 
  private:
+  /// Its numbers, or nullptr: it was neither in the training nor learned since.
+  [[nodiscard]] const float* numbers(ItemIndex item) const;
+
   IalsOptions options_;
-  std::vector<float> items_;        ///< kFactors each, by item
-  std::vector<float> items_sum_;    ///< α₀ Σ v v' over items, kFactors × kFactors
-  std::vector<float> viewers_sum_;  ///< the same over viewers
+  std::vector<float> items_;                        ///< kFactors each, by item
+  std::unordered_map<ItemIndex, Factors> learned_;  ///< those behind them that were learned since
+  std::vector<float> items_sum_;                    ///< α₀ Σ v v' over items, kFactors × kFactors
+  std::vector<float> viewers_sum_;                  ///< the same over viewers
   std::size_t viewers_ = 0;
   std::size_t items_trained_ = 0;  ///< how many items regularisation is scaled by
 };

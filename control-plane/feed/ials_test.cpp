@@ -63,12 +63,17 @@ TEST_CASE("ials: a new item is found by those who resemble its first viewers") {
   for (ViewerIndex viewer = 0; viewer < 20; viewer += 2) histories.push_back(matrix.history(viewer));
   CHECK(ials.item(100) == Factors{});
   ials.learn_item(100, histories);
-  CHECK(ials.items() == 101);
+  CHECK(ials.item(100) != Factors{});
   CHECK(testing::scores_of(ials, matrix.history(40), 101)[100] >
         testing::scores_of(ials, matrix.history(41), 101)[100]);
   ials.learn_item(kMatrixItemsMax, histories);
   ials.learn_item(200, {});
-  CHECK(ials.items() == 101);
+  CHECK(ials.item(kMatrixItemsMax) == Factors{});
+  CHECK(ials.item(200) == Factors{});
+  const std::vector<Seen> of_it{{100, 1, 0}};
+  CHECK(ials.viewer(of_it) != Factors{});
+  CHECK(testing::found_by(ials, matrix.history(40), 101).size() == 41);  // each once, the new one too
+  CHECK(ials.items() == 40);
 }
 
 TEST_CASE("ials: what is found of a taste does not shrink to nothing where there are many more items") {

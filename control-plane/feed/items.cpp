@@ -29,7 +29,12 @@ std::optional<ItemIndex> Items::upsert(const Item& item) {
             .language = numbered(item.language),
             .rating = item.rating,
             .visible = item.visible};
-  std::copy_n(item.topics.begin(), std::min(item.topics.size(), kTopicsMax), stored.topics.begin());
+  std::size_t topics = 0;
+  for (const TopicId topic : item.topics) {
+    if (topics == kTopicsMax) break;
+    if (topic.value != 0 && std::ranges::find(stored.topics, topic) == stored.topics.end())
+      stored.topics[topics++] = topic;
+  }
   return found->second;
 }
 
@@ -52,7 +57,7 @@ Language Items::language(std::string_view name) const {
 Language Items::numbered(std::string_view name) {
   if (name.empty()) return 0;
   if (const Language known = language(name); known != 0) return known;
-  if (languages_.size() == kLanguagesMax) return 0;
+  if (languages_.size() == kLanguagesMax) return kLanguagesMax + 1;
   languages_.emplace_back(name);
   return static_cast<Language>(languages_.size());
 }

@@ -16,16 +16,16 @@ namespace ribalta::feed {
 
 /// 100 bytes each, without embeddings and models. Further ones are not taken, and counted.
 inline constexpr std::size_t kItemsMax = std::size_t{1} << 22;
-/// Languages that are told apart; items in further ones count as of unknown language.
+/// Languages that are told apart; items in further ones are shown to those alone who asked for no language.
 inline constexpr std::size_t kLanguagesMax = 1000;
 
-/// A language's number; 0: unknown.
+/// A language's number; 0: unknown; kLanguagesMax + 1: one of those that are not told apart.
 using Language = std::uint16_t;
 
 struct StoredItem {
   ItemId id;
   UserId author;
-  std::array<TopicId, kTopicsMax> topics{};  ///< 0 behind the last
+  std::array<TopicId, kTopicsMax> topics{};  ///< each once; 0 behind the last
   std::int64_t duration_ms = 0;
   std::int64_t published_ms = 0;
   Language language = 0;

@@ -14,6 +14,8 @@ namespace ribalta::feed {
 /// Fewer say little; more change little, and each takes time.
 inline constexpr std::size_t kLikersFirst = 5;
 inline constexpr std::size_t kLikersMax = 40;
+/// So many get numbers when models are installed; the others, one with each event. Each takes up to 6 ms.
+inline constexpr std::size_t kNewcomersAtOnce = 32;
 /// Items that are watched for; further ones wait for the next training. At most 14 MB.
 inline constexpr std::size_t kNewcomersMax = 65'536;
 

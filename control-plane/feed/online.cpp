@@ -15,6 +15,7 @@ constexpr double kFreshnessHalfLifeMs = 2 * 24 * 3600 * 1000.0;
 
 void Popular::learn(const Interaction& event) {
   counts_.learn(event);
+  latest_ms_ = std::max(latest_ms_, event.time_ms);
   items_ = std::max(items_, event.item + std::size_t{1});
   ++events_;
   // A list costs a pass over the catalogue: a fiftieth of it for each event, and at first after each.
@@ -22,7 +23,7 @@ void Popular::learn(const Interaction& event) {
   if (events_ - events_in_list_ < due) return;
   events_in_list_ = events_;
   std::vector<Candidate> best;
-  counts_.find({}, event.time_ms, kPopularMax, {}, best);
+  counts_.find({}, latest_ms_, kPopularMax, {}, best);
   list_.clear();
   for (const Candidate& candidate : best) list_.push_back(candidate.item);
 }
@@ -49,10 +50,13 @@ float Newest::freshness(ItemIndex item, std::int64_t now_ms) const {
 void Newest::find(std::span<const Seen> /*history*/, std::int64_t now_ms, std::size_t limit, const Allowed& allowed,
                   std::vector<Candidate>& out) const {
   Best best{limit};
-  std::size_t looked_at = 0;
-  for (std::size_t item = items_.size(); item-- > 0 && looked_at < kNewestMax; ++looked_at) {
-    const auto index = static_cast<ItemIndex>(item);
-    best.offer({index, freshness(index, now_ms)}, allowed);
+  const std::size_t end = items_.size() - std::min(items_.size(), kNewestLookedAtMax);
+  std::size_t offered = 0;
+  for (std::size_t item = items_.size(); item > end && offered < kNewestMax; --item) {
+    const auto index = static_cast<ItemIndex>(item - 1);
+    if (allowed && !allowed(index)) continue;
+    best.offer({index, freshness(index, now_ms)}, {});
+    ++offered;
   }
   best.take(out);
 }

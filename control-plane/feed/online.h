@@ -14,8 +14,9 @@ namespace ribalta::feed {
 
 /// The most popular items that are offered: whoever has been shown all of them in a week gets other things.
 inline constexpr std::size_t kPopularMax = 2000;
-/// The latest items that are offered.
+/// The latest items that are offered, of those that the viewer may see, and how many are looked at for them.
 inline constexpr std::size_t kNewestMax = 1000;
+inline constexpr std::size_t kNewestLookedAtMax = 10'000;
 
 /// Popularity without going through the whole catalogue for each question. All events decay alike, so the order of what
 /// is there already does not change with time, only with events: the list is made anew after some of them.
@@ -39,6 +40,7 @@ class Popular final : public Source {
   std::size_t items_ = 0;        ///< one past the highest that had an event
   std::uint64_t events_ = 0;
   std::uint64_t events_in_list_ = 0;
+  std::int64_t latest_ms_ = 0;  ///< of all events: late ones do not turn back the clock
 };
 
 /// What the feed was told of last; half as good after each two days. It is what a feed without any events consists of.

@@ -1,4 +1,4 @@
-// Numbers that follow from a seed and from nothing else: the same on every machine and library.
+// Numbers that follow from a seed and from nothing else: bits are the same on every machine, `normal` wherever libm is.
 #pragma once
 
 #include <cmath>

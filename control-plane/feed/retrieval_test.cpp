@@ -74,6 +74,23 @@ TEST_CASE("embeddings: the same items in the same order answer the same; a chang
   CHECK(std::set{near[0].item, near[1].item} == std::set<ItemIndex>{0, 7});
 }
 
+TEST_CASE("embeddings: where the nearest may not be shown, those behind them are found") {
+  Embeddings embeddings{kDimensions};
+  std::vector<float> near(kDimensions, 1);
+  for (ItemIndex i = 0; i < 700; ++i) {
+    near[0] = 1 + static_cast<float>(i) / 1000;  // the later, the farther
+    REQUIRE(embeddings.add(i, near));
+  }
+  const std::vector<Seen> history{{0, 1, 0}};
+  const auto allowed_from = [&](ItemIndex first) {
+    return found(embeddings, history, 10, [first](ItemIndex item) { return item >= first; });
+  };
+  const auto far = allowed_from(200);
+  REQUIRE(far.size() == 10);
+  CHECK(far.front().item == 200);
+  CHECK(allowed_from(699).size() <= 1);
+}
+
 TEST_CASE("embeddings: what is no embedding is refused, and no history finds nothing") {
   Embeddings embeddings{kDimensions};
   CHECK_FALSE(embeddings.add(0, std::vector<float>(kDimensions)));

@@ -114,7 +114,7 @@ class Scorer {
 
   void extract(const Example& example, Features& out) const;
   void extract_evidence(const Example& example, Features& out) const;
-  [[nodiscard]] std::uint32_t hashed(std::uint64_t kind, std::uint64_t a, std::uint64_t b = 0) const;
+  void add_hashed(Features& out, std::uint32_t kind, std::uint64_t a, std::uint64_t b) const;
   [[nodiscard]] Chances logits(const Features& features, bool with_duration) const;
   void update(const Features& features, std::size_t outcome, float gradient);
   [[nodiscard]] float rate(std::uint32_t slot) const;

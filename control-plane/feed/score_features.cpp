@@ -43,11 +43,15 @@ std::uint64_t mixed(std::uint64_t x) {  // splitmix64's finaliser
 
 }  // namespace
 
-std::uint32_t Scorer::hashed(std::uint64_t kind, std::uint64_t a, std::uint64_t b) const {
+void Scorer::add_hashed(Features& out, std::uint32_t kind, std::uint64_t a, std::uint64_t b) const {
   const std::uint64_t hash = mixed(mixed(mixed(kind) + a) + b);
   const std::uint64_t half = slots_.size() / 2;
   const bool personal = kind == kGroupYourAuthor || kind == kGroupYourTopic;
-  return static_cast<std::uint32_t>(personal ? half + hash % half : kDenseSlots + hash % (half - kDenseSlots));
+  const std::uint64_t slot = personal ? half + hash % half : kDenseSlots + hash % (half - kDenseSlots);
+  // Of viewers there are many, and their pairs may share a slot: what one learns is as often taken from another as
+  // added.
+  const float value = personal && (hash >> 63) != 0 ? -1.0F : 1.0F;
+  out.add(static_cast<std::uint32_t>(slot), static_cast<std::uint32_t>(sources_.size()) + kind, value);
 }
 
 void Scorer::extract_evidence(const Example& example, Features& out) const {
@@ -73,9 +77,7 @@ void Scorer::extract_evidence(const Example& example, Features& out) const {
 
 void Scorer::extract(const Example& example, Features& out) const {
   const auto own = [&](Group group) { return static_cast<std::uint32_t>(sources_.size()) + group; };
-  const auto add_id = [&](Group group, std::uint64_t a, std::uint64_t b = 0) {
-    out.add(hashed(group, a, b), own(group), 1);
-  };
+  const auto add_id = [&](Group group, std::uint64_t a, std::uint64_t b = 0) { add_hashed(out, group, a, b); };
   out.add(kSlotBias, own(kGroupBias), 1);
   extract_evidence(example, out);
   if (example.item.value != 0) add_id(kGroupItem, example.item.value);

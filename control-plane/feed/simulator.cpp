@@ -78,7 +78,7 @@ void Simulator::watch(SimulatedViewer& viewer, std::uint64_t id, const Ranked& r
   const double share = likes ? 0.6 + 0.5 * random_.uniform() : 0.5 * random_.uniform();
   const auto watched = static_cast<float>(share * (1 - 0.4 * longer));
   const auto say = [&](Action action) {
-    feed_.learn(std::array{Event{UserId{id}, ranked.item, action, watched, now_ms_}});
+    feed_.learn(std::array{Event{UserId{id}, ranked.item, action, watched, now_ms_}}, now_ms_);
   };
   say(Action::impression);
   say(watched < 0.1F ? Action::skip : Action::view);

@@ -1,6 +1,7 @@
 // What tests of the feed share.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -24,6 +25,9 @@ inline Event event(std::uint64_t viewer, std::uint64_t of, Action action, std::i
                    float watched = 0) {
   return {UserId{viewer}, ItemId{of}, action, watched, time_ms};
 }
+
+/// Heard of as it happens.
+inline void tell(Feed& feed, const Event& event) { feed.learn(std::array{event}, event.time_ms); }
 
 inline Request request(std::uint64_t viewer, std::int64_t now_ms = kNowMs, std::uint64_t seed = 1) {
   Request made;

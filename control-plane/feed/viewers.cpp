@@ -2,16 +2,16 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace ribalta::feed {
 
-Shown& Viewer::show(ItemIndex item, std::int64_t time_ms, std::int64_t window_ms, bool& first) {
+Shown& Viewer::show(ItemIndex item, std::int64_t time_ms, std::int64_t window_ms) {
   std::erase(last_, item);
   if (last_.size() == kLastMax) last_.erase(last_.begin());
   last_.push_back(item);
   auto place = std::ranges::lower_bound(shown_, item, {}, &Shown::item);
-  first = place == shown_.end() || place->item != item;
-  if (!first) {
+  if (place != shown_.end() && place->item == item) {
     place->time_ms = std::max(place->time_ms, time_ms);
     return *place;
   }
@@ -40,6 +40,16 @@ bool Viewer::was_shown(ItemIndex item, std::int64_t now_ms, std::int64_t window_
   return place != shown_.end() && place->item == item && place->time_ms >= now_ms - window_ms;
 }
 
+std::vector<ItemIndex> Viewer::awaited(std::int64_t now_ms) const {
+  std::vector<ItemIndex> items;
+  for (const Served& one : served) {
+    const bool lately = one.time_ms > now_ms - std::chrono::milliseconds{kOutcomeWindow}.count();
+    if (lately && !one.on_screen) items.push_back(one.item);
+  }
+  std::ranges::sort(items);
+  return items;
+}
+
 void Viewer::like(ItemIndex item, float weight, std::int64_t time_ms) {
   assert(weight > 0);
   Seen seen{item, weight, time_ms};
@@ -64,14 +74,32 @@ void Viewer::unwant(ItemIndex item) {
 
 bool Viewer::wants(ItemIndex item) const { return std::ranges::find(unwanted_, item) == unwanted_.end(); }
 
-Viewer* Viewers::remember(UserId id) {
-  if (const auto found = indices_.find(id); found != indices_.end()) return &viewers_[found->second];
-  if (id.value == 0 || viewers_.size() == kViewersMax) {
-    ++left_out_;
-    return nullptr;
+Viewer* Viewers::remember(UserId id, std::int64_t now_ms) {
+  if (id.value == 0) return nullptr;
+  auto found = indices_.find(id);
+  if (found == indices_.end()) {
+    if (viewers_.size() < most_) viewers_.emplace_back();
+    const auto index = viewers_.size() == indices_.size() ? forget() : static_cast<ViewerIndex>(viewers_.size() - 1);
+    found = indices_.emplace(id, index).first;
+    viewers_[index].id = id;
   }
-  indices_.emplace(id, static_cast<ViewerIndex>(viewers_.size()));
-  return &viewers_.emplace_back();
+  Viewer& viewer = viewers_[found->second];
+  viewer.last_ms = std::max(viewer.last_ms, now_ms);
+  return &viewer;
+}
+
+ViewerIndex Viewers::forget() {
+  const auto standing = [this](std::size_t index) {
+    return std::pair{!viewers_[index].taste().empty(), viewers_[index].last_ms};
+  };
+  std::size_t least = next_;
+  for (std::size_t i = 0; i < std::min(kForgottenOf, viewers_.size()); ++i, next_ = (next_ + 1) % viewers_.size()) {
+    if (standing(next_) < standing(least)) least = next_;
+  }
+  indices_.erase(viewers_[least].id);
+  viewers_[least] = Viewer{};
+  ++forgotten_;
+  return static_cast<ViewerIndex>(least);
 }
 
 const Viewer* Viewers::find(UserId id) const {

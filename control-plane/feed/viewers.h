@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bitset>
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <unordered_map>
@@ -15,8 +16,10 @@
 
 namespace ribalta::feed {
 
-/// Viewers that are remembered; whoever comes after them is a stranger each time, and counted.
+/// Viewers that are remembered. For each who comes after them another is forgotten: of the next so many the one who has
+/// not come for longest, and before all one of whom no taste is known.
 inline constexpr std::size_t kViewersMax = std::size_t{1} << 20;
+inline constexpr std::size_t kForgottenOf = 64;
 /// Items of a taste: beyond them the oldest are forgotten. Some hours of watching.
 inline constexpr std::size_t kTasteMax = 256;
 /// What was liked once keeps at least this weight.
@@ -26,8 +29,12 @@ inline constexpr float kTasteWeightMin = 0.02F;
 inline constexpr std::size_t kShownMax = 20'000;
 /// "Not interested": beyond them the oldest may come again.
 inline constexpr std::size_t kUnwantedMax = 2000;
-/// Served items whose outcome is awaited: three pages. Beyond them the oldest is learned from with what came so far.
-inline constexpr std::size_t kServedMax = 60;
+/// Served items whose outcome is awaited: five pages of 20. Beyond them the oldest is learned from with what came so
+/// far.
+inline constexpr std::size_t kServedMax = 100;
+/// The scorer learns what came of an item when its viewer goes on to the next page, or so long after it was served.
+/// Until then it is not served again.
+inline constexpr std::chrono::minutes kOutcomeWindow{10};
 /// The last that were on the screen, oldest first: what diversity looks back on.
 inline constexpr std::size_t kLastMax = 16;
 
@@ -43,15 +50,16 @@ struct Served {
 /// When an item was shown last, and what has been counted of it: each viewer counts once. Kept by item.
 struct Shown {
   ItemIndex item = 0;
-  bool watched = false;  ///< a view of it was counted
-  bool liked = false;    ///< so was that they liked it
+  bool explored = false;  ///< it was served, and an impression was counted
+  bool watched = false;   ///< a view of it was counted
+  bool liked = false;     ///< so was that they liked it
   std::int64_t time_ms = 0;
 };
 
 class Viewer {
  public:
-  /// @return what is remembered of it, until the next call; `first`: for the first time.
-  Shown& show(ItemIndex item, std::int64_t time_ms, std::int64_t window_ms, bool& first);
+  /// @return what is remembered of it, until the next call.
+  Shown& show(ItemIndex item, std::int64_t time_ms, std::int64_t window_ms);
   [[nodiscard]] bool was_shown(ItemIndex item, std::int64_t now_ms, std::int64_t window_ms) const;
 
   /// Liked it that much; the greatest of an item's weights stays.
@@ -67,10 +75,15 @@ class Viewer {
   void unwant(ItemIndex item);
   [[nodiscard]] bool wants(ItemIndex item) const;
 
+  /// What was served in the last minutes and has not been on the screen. Sorted.
+  [[nodiscard]] std::vector<ItemIndex> awaited(std::int64_t now_ms) const;
+
   [[nodiscard]] std::span<const Seen> taste() const { return taste_; }
   [[nodiscard]] std::span<const ItemIndex> last() const { return last_; }
 
   std::vector<Served> served;  ///< oldest first, at most kServedMax
+  UserId id;
+  std::int64_t last_ms = 0;  ///< when they came
 
  private:
   void forget_shown(std::int64_t before_ms);
@@ -83,18 +96,23 @@ class Viewer {
 
 class Viewers {
  public:
-  /// Nothing for nobody (id 0), and when no room is left.
-  Viewer* remember(UserId id);
+  explicit Viewers(std::size_t most = kViewersMax) : most_(most) {}
+  /// Nothing for nobody (id 0). What was given out before may be gone.
+  Viewer* remember(UserId id, std::int64_t now_ms);
   [[nodiscard]] const Viewer* find(UserId id) const;
   [[nodiscard]] std::size_t size() const { return viewers_.size(); }
-  [[nodiscard]] std::uint64_t left_out() const { return left_out_; }
-  /// By index, in the order in which they came.
+  [[nodiscard]] std::uint64_t forgotten() const { return forgotten_; }
+  /// By index.
   [[nodiscard]] std::span<const Viewer> all() const { return viewers_; }
 
  private:
+  ViewerIndex forget();
+
   std::vector<Viewer> viewers_;
   std::unordered_map<UserId, ViewerIndex> indices_;
-  std::uint64_t left_out_ = 0;
+  std::size_t most_;
+  std::size_t next_ = 0;  ///< where it is looked for one to forget
+  std::uint64_t forgotten_ = 0;
 };
 
 }  // namespace ribalta::feed
