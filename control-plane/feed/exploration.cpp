@@ -117,7 +117,7 @@ void Exploration::pass(std::int64_t now_ms) {
     judged_.erase(judged_.begin());
     judge(item);
   }
-  if (now_ms - expired_ms_ < kExpireEveryMs) return;
+  if (now_ms >= expired_ms_ && now_ms - expired_ms_ < kExpireEveryMs) return;  // clocks are set back, too
   expired_ms_ = now_ms;
   const auto expired = [&](ItemIndex item) {
     if (trials_[item].since_ms >= now_ms - std::chrono::milliseconds{kOpenFor}.count()) return false;

@@ -107,6 +107,10 @@ TEST_CASE("exploration: an item is tried from its publication on, whatever that 
   CHECK(exploration.waiting() == 2);
   exploration.pass(kNowMs + 1000 * kDayMs);
   CHECK(exploration.waiting() == 0);
+  // The clock was ahead and is set back: what comes now is let go of after its days all the same.
+  exploration.open(3, kDuration, kNowMs, kNowMs + 3000);
+  exploration.pass(kNowMs + 15 * kDayMs);
+  CHECK_FALSE(exploration.is_open(3));
 }
 
 TEST_CASE("exploration: what was hidden for a while goes on where it was") {

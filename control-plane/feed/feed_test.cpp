@@ -190,7 +190,7 @@ TEST_CASE("feed: new items get their slots and no more, and their impressions co
   feed.upsert(items, kNowMs);
   CHECK_FALSE(feed.exploration().is_open(index));
   items.back().visible = true;
-  feed.upsert(items, kNowMs);
+  feed.upsert(items, kNowMs + 30 * kDayMs);  // long under review
   CHECK(feed.exploration().is_open(index));
   CHECK(feed.exploration().impressions(index) == 1);
 }
@@ -267,6 +267,8 @@ TEST_CASE("feed: whatever time events claim, nothing that was seen comes again, 
         feed.learn(std::array{event(300, ranked.item.value, Action::skip, claimed)}, asked.audience.now_ms);
       }
     }
+    for (const Ranked& ranked : feed.rank(request(300, kNowMs + 7 * kDayMs - 1000)))
+      CHECK_FALSE(seen.contains(ranked.item));
     feed.learn(std::array{event(301, 7, Action::like, claimed)}, kNowMs);
     for (std::uint64_t viewer = 400; viewer < 430; ++viewer)
       tell(feed, event(viewer, 8, Action::like, kNowMs + 20'000));

@@ -164,6 +164,12 @@ TEST_CASE("factor index: an item learned later is found, with the score that `sc
   for (std::size_t i = 0; i < items.size(); ++i) CHECK(scores[i] == after[i].score);
 }
 
+TEST_CASE("factor index: so many items are read, and no more, however the lists fall") {
+  const FactorIndex index{model(4000), 1000};
+  const std::vector<Seen> history{{5, 1, 0}, {45, 1, 0}, {85, 1, 0}};
+  CHECK(found(index, history, 4000).size() == 1000);
+}
+
 TEST_CASE("factor index: so many items are learned after the training, and no more") {
   FactorIndex index{model(400)};
   const std::vector<Seen> history{{5, 1, 0}, {45, 1, 0}};

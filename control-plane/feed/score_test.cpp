@@ -214,5 +214,27 @@ TEST_CASE("score: options are checked at the bound and one past it") {
   CHECK_FALSE(check({.sparse_l1 = -1}));
 }
 
+TEST_CASE("scorer: what viewers teach of authors moves others' as often up as down, where they share a slot") {
+  Scorer scorer{{"a"}, {.slots_log2 = kSlotsLog2Min}};
+  const auto pair = [](std::uint64_t number) {
+    Example example;
+    example.viewer = UserId{1'000'000 + number};
+    example.author = UserId{2'000'000 + number};
+    return example;
+  };
+  Outcomes liked;
+  liked.set(static_cast<std::size_t>(Outcome::like));
+  for (std::uint64_t i = 0; i < 3000; ++i) scorer.learn(pair(i), liked);
+  int up = 0;
+  int down = 0;
+  for (std::uint64_t i = 5000; i < 6000; ++i) {
+    for (const Term& term : scorer.explain(pair(i))) {
+      if (term.name == "you_and_author") ++(term.amount > 0 ? up : down);
+    }
+  }
+  CHECK(up + down > 500);
+  CHECK(std::min(up, down) > 200);
+}
+
 }  // namespace
 }  // namespace ribalta::feed
