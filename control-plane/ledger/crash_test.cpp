@@ -17,6 +17,7 @@
 #include <future>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "control-plane/ledger/ledger_testing.h"
 
@@ -297,6 +298,41 @@ TEST_CASE("crash: what only a primary has that was ended meanwhile is not answer
   CHECK(asked.wait_for(3s) == std::future_status::timeout);
   REQUIRE(standby->start());
   CHECK(asked.get() == TransferStatus::exists);
+}
+
+TEST_CASE("crash: a commit whose wait for the standby somebody cancels is not answered before the standby has it") {
+  if (!PostgresCluster::installed()) return;
+  PostgresCluster primary{PostgresCluster::Commits::durable};
+  REQUIRE(primary.running());
+  const auto standby = PostgresCluster::standby_of(primary);
+  REQUIRE(standby->running());
+  Bench bench{primary.address("postgres")};
+  bench.open_accounts();
+  standby->kill();
+  const auto other = sql::Database::open({.address = primary.address("postgres"), .connections = 1}).value();
+  const auto cancel = [&other] {
+    for (int i = 0; i < 3'000; ++i) {
+      const auto waiting = other->read([](sql::Session& session) {
+        return session.row<std::int64_t>(
+            "cancel", "SELECT COUNT(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+      });
+      if (std::get<0>(waiting.value().value()) == 1) return true;
+      std::this_thread::sleep_for(10ms);  // nobody tells that a backend waits
+    }
+    return false;
+  };
+  const Linked gift{direct(1, kBank, kAnna, 100)};
+  auto asked = std::async(std::launch::async, [&] { return bench.writer->ask(gift).outcome; });
+  REQUIRE(cancel());
+  CHECK(asked.get() == Outcome::unavailable);
+  // What is read then waits for the standby as well, and is no more believed when that is cancelled.
+  auto again = std::async(std::launch::async, [&] { return bench.insist(gift.front()); });
+  CHECK(again.wait_for(1s) == std::future_status::timeout);
+  REQUIRE(cancel());
+  CHECK(again.wait_for(1s) == std::future_status::timeout);
+  REQUIRE(standby->start());
+  CHECK(again.get() == TransferStatus::exists);
+  bench.check_whole(4);
 }
 
 TEST_CASE("crash: PostgreSQL fails over to its standby under load, and what was acknowledged is there") {
