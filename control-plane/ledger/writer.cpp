@@ -32,19 +32,28 @@ std::size_t weight(const Request& request) {
   return linked == nullptr ? 1 : linked->size();
 }
 
-/// What is no request at all is answered without asking anybody.
+/// What is no request at all is answered without asking anybody. Not so where another of its group is one: that may
+/// have been answered before, and is told so.
 std::optional<Reply> refused_at_once(const Request& request) {
   const auto* const linked = std::get_if<Linked>(&request);
   if (linked == nullptr) return std::nullopt;
   if (linked->empty() || linked->size() > kLinkedMax) return Reply{Outcome::not_a_group, {}};
-  std::vector<TransferStatus> answers(linked->size(), TransferStatus::linked_transfer_failed);
-  for (std::size_t i = 0; i < linked->size(); ++i) {
-    const std::optional<TransferStatus> status = malformed((*linked)[i]);
-    if (!status) continue;
-    answers[i] = *status;
-    return Reply{Outcome::answered, std::move(answers)};
+  std::vector<TransferStatus> answers;
+  for (const Transfer& transfer : *linked) {
+    const std::optional<TransferStatus> status = malformed(transfer);
+    if (!status) return std::nullopt;
+    answers.push_back(*status);
   }
-  return std::nullopt;
+  return Reply{Outcome::answered, std::move(answers)};
+}
+
+/// The queue is bounded in transfers: of a reference that is too long it keeps no more than makes it so.
+void shorten(Request& request) {
+  auto* const linked = std::get_if<Linked>(&request);
+  if (linked == nullptr) return;
+  for (Transfer& transfer : *linked) {
+    if (transfer.reference.size() > kReferenceBytesMax) transfer.reference = std::string(kReferenceBytesMax + 1, '.');
+  }
 }
 
 /// Requests that are judged together, and what they will be answered once that is on disk.
@@ -95,6 +104,7 @@ class ThreadedWriter final : public Writer {
 
   void ask(Request request, OnReply on_reply) override {
     if (const std::optional<Reply> reply = refused_at_once(request)) return on_reply(*reply);
+    shorten(request);
     Outcome outcome = Outcome::answered;
     {
       const std::lock_guard lock{mutex_};

@@ -236,6 +236,35 @@ TEST_CASE("writer: what is no request is refused at the door, and its id stays f
   });
 }
 
+TEST_CASE("writer: what was answered before is answered alike beside what is no request, also after a restart") {
+  on_each_engine([](const std::string& address) {
+    const Transfer gift = direct(5, kBank, kAnna, 100);
+    const Transfer dear = direct(4, kAnna, kBruno, 5'000);
+    const Transfer fresh = direct(3, kAnna, kBruno, 10);
+    Transfer bad = direct(6, kBank, kAnna, 100);
+    bad.reference = std::string(1'000'000, 'x');
+    const Linked mixed{gift, bad, dear, fresh};
+    const std::vector answers{TransferStatus::exists, TransferStatus::reference_too_long,
+                              TransferStatus::insufficient_funds, TransferStatus::linked_transfer_failed};
+    {
+      Bench bench{address};
+      bench.open_accounts();
+      CHECK(bench.ask_linked(mixed) ==
+            std::vector{TransferStatus::linked_transfer_failed, TransferStatus::reference_too_long,
+                        TransferStatus::linked_transfer_failed, TransferStatus::linked_transfer_failed});
+      REQUIRE(bench.ask(gift) == TransferStatus::created);
+      REQUIRE(bench.ask(dear) == TransferStatus::insufficient_funds);
+      CHECK(bench.ask_linked(mixed) == answers);
+    }
+    Bench bench{address};
+    CHECK(bench.ask_linked(mixed) == answers);
+    CHECK(bench.ask_linked({bad, bad}) == std::vector(2, TransferStatus::reference_too_long));
+    CHECK(bench.ask(fresh) == TransferStatus::created);
+    CHECK(bench.posted_of(kAnna) == 90);
+    bench.check_whole(6);
+  });
+}
+
 TEST_CASE("writer: many at once get each their own answer; a full queue refuses, and takes nothing of that") {
   on_each_engine([](const std::string& address) {
     constexpr std::uint64_t kAsked = 3'000;
