@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <functional>
 #include <future>
 #include <thread>
 
@@ -14,6 +15,23 @@
 using namespace ribalta;
 using namespace ribalta::ledger;
 using namespace ribalta::ledger::testing;
+
+namespace {
+
+using Tell = std::function<std::int64_t(const char*)>;
+Tell session_at(const std::string& address) {
+  return [database = sql::Database::open({.address = address, .connections = 1}).value()](const char* statement) {
+    const auto told =
+        database->read([statement](sql::Session& session) { return session.row<std::int64_t>("tell", statement); });
+    return std::get<0>(told.value().value());
+  };
+}
+/// Of this database, but the one that says so.
+constexpr const char* kEndConnections =
+    "SELECT COUNT(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = current_database() AND pid "
+    "<> pg_backend_pid()";
+
+}  // namespace
 
 TEST_CASE("writer: a connection that is lost while it had nothing to do costs an answer, and nothing else") {
   if (!ribalta::testing::PostgresCluster::installed()) return;
@@ -345,6 +363,45 @@ TEST_CASE(
   REQUIRE(tell("SELECT 1 FROM (SELECT pg_advisory_unlock_all()) freed"));
   CHECK(bench.insist(gift.front()) == TransferStatus::created);
   bench.check_whole(4);
+}
+
+TEST_CASE(
+    "writer: a server that must not be used as it is set up is unavailable until that is mended; what is pending "
+    "expires then, without anybody asking") {
+  if (!ribalta::testing::PostgresCluster::installed()) return;
+  const std::string address = fresh_address(sql::Engine::postgresql);
+  std::atomic<std::int64_t> now{kNow};
+  Bench bench{address, [&now] { return now.load(); }};
+  bench.open_accounts();
+  REQUIRE(bench.ask(direct(1, kBank, kAnna, 100)) == TransferStatus::created);
+  REQUIRE(bench.ask(pending(2, kAnna, kBruno, 80, kNow + 30)) == TransferStatus::created);
+  const Tell tell = session_at(address);
+  const auto set_up = [&](const std::string& value) {
+    const auto server = sql::Database::open({.address = address, .connections = 1}).value();
+    REQUIRE(server->read(
+        [&](sql::Session& session) { return session.run("set", "ALTER SYSTEM SET full_page_writes = " + value); }));
+    tell("SELECT CAST(CAST(pg_reload_conf() AS INTEGER) AS BIGINT)");
+    for (std::string shown; shown != value; std::this_thread::sleep_for(std::chrono::milliseconds{5})) {
+      const auto another = sql::Database::open({.address = address, .connections = 1}).value();
+      const auto row = another->read([](sql::Session& session) {
+        return session.row<std::string>("show", "SELECT current_setting('full_page_writes')");
+      });
+      shown = std::get<0>(row.value().value());
+    }
+  };
+  const Linked gift{direct(3, kBank, kAnna, 100)};
+  set_up("off");
+  REQUIRE(tell(kEndConnections) >= 2);
+  for (int i = 0; i < 3; ++i) {
+    CHECK(bench.writer->ask(gift).outcome == Outcome::unavailable);
+    std::this_thread::sleep_for(std::chrono::milliseconds{kReopenPauseMs});
+  }
+  CHECK_FALSE(bench.writer->taken_over());
+  now = kNow + 30;
+  set_up("on");
+  CHECK(bench.lines_reach(6));
+  CHECK(bench.insist(gift.front()) == TransferStatus::created);
+  bench.check_whole(7);
 }
 
 TEST_CASE("writer: one that waits takes over as soon as the other is gone") {
