@@ -94,6 +94,11 @@ class Store {
   /// @error not_found: there is no ledger, and none is to be made; conflict: one of a newer program, or PostgreSQL
   ///        without fsync.
   static Result<Store> open(const std::string& address, bool make);
+  /// The connection alone, to a ledger or to where there is none yet: whoever makes or changes tables takes the fence
+  /// first. @error conflict: PostgreSQL without fsync.
+  static Result<Store> connect(const std::string& address);
+  /// Makes what tables are missing. @error conflict: the ledger is of a newer program.
+  Result<void> make();
   [[nodiscard]] sql::Engine engine() const { return database_->engine(); }
   [[nodiscard]] sql::Database& database() { return *database_; }
   /// The file of an SQLite ledger; empty on PostgreSQL.

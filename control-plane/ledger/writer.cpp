@@ -448,10 +448,11 @@ Reply Writer::ask(Request request) {
 }
 
 Result<std::unique_ptr<Writer>> Writer::start(const WriterOptions& options) {
-  Result<Store> store = Store::open(options.address, true);
+  Result<Store> store = Store::connect(options.address);
   if (!store) return pass(store);
   Result<std::unique_ptr<Fence>> fence = Fence::take(*store, options.wait);
   if (!fence) return pass(fence);
+  if (auto made = store->make(); !made) return pass(made);
   if (auto renewed = renew(*store, options.wait); !renewed) return pass(renewed);
   const Result<Epoch> epoch = store->take_epoch(to_unix_ms(wall_now()));
   if (!epoch) return pass(epoch);

@@ -64,6 +64,15 @@ TEST_CASE("fence: a connection to where nobody has the fence is not beside it") 
   CHECK(fence->is_beside(elsewhere).error().code == Code::unavailable);
 }
 
+TEST_CASE("writer: as long as another has the fence it makes and changes no table") {
+  on_each_engine([](const std::string& address) {
+    Store another = Store::connect(address).value();
+    const std::unique_ptr<Fence> fence = Fence::take(another, false).value();
+    CHECK(Writer::start({.address = address}).error().code == Code::conflict);
+    CHECK(Store::open(address, false).error().code == Code::not_found);
+  });
+}
+
 TEST_CASE("writer: the greatest id is known after a start in a database of any language") {
   if (!ribalta::testing::PostgresCluster::installed()) return;
   const auto server = sql::Database::open({.address = durable_cluster().address("postgres"), .connections = 1}).value();
