@@ -116,7 +116,16 @@ Result<std::int64_t> time_of(std::string_view text) {
   const std::string whole{text};
   std::tm parts{};
   const char* rest = strptime(whole.c_str(), "%Y-%m-%d", &parts);
-  if (rest != nullptr && *rest == '\0') return timegm(&parts) * std::int64_t{1'000} + kDayMs - 1;
+  const auto seconds = [&]() -> Result<std::int64_t> {
+    std::tm counted = parts;
+    const std::int64_t since = timegm(&counted);  // counts on from the end of a month or a minute
+    if (counted.tm_mday == parts.tm_mday && counted.tm_sec == parts.tm_sec) return since;
+    return fail(Code::malformed, "no calendar has the time", text);
+  };
+  if (rest != nullptr && *rest == '\0') {
+    const Result<std::int64_t> day = seconds();
+    return day ? Result<std::int64_t>{*day * 1'000 + kDayMs - 1} : day;
+  }
   if (rest != nullptr && *rest == 'T') rest = strptime(rest, "T%H:%M:%S", &parts);
   int ms = 999;  // a second, to its end
   if (rest != nullptr && *rest == '.') {
@@ -125,7 +134,8 @@ Result<std::int64_t> time_of(std::string_view text) {
   }
   if (rest == nullptr || std::string_view{rest} != "Z")
     return fail(Code::malformed, "a time is 2026-11-26 or 2026-11-26T19:03:28Z, not", text);
-  return timegm(&parts) * std::int64_t{1'000} + ms;
+  const Result<std::int64_t> second = seconds();
+  return second ? Result<std::int64_t>{*second * 1'000 + ms} : second;
 }
 
 std::string csv_cell(std::string_view text) {

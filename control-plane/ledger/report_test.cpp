@@ -42,8 +42,13 @@ TEST_CASE("report: times are written and read; a day is meant to its end, a seco
   CHECK(time_of("2027-01-15").value() == time_of("2027-01-15T23:59:59.999Z").value());
   for (const char* bad :
        {"", "yesterday", "2027-13-01", "2027-01-15 08:00:00", "2027-01-15T08:00:00", "2027-01-15T08:00Z",
-        "2027-01-15T08:00:00.1Z", "2027-01-15T08:00:00.-12Z", "2027-01-15T08:00:00Zx"})
-    CHECK_MESSAGE(time_of(bad).error().code == Code::malformed, bad);
+        "2027-01-15T08:00:00.1Z", "2027-01-15T08:00:00.-12Z", "2027-01-15T08:00:00Zx", "2026-11-31", "2027-02-29",
+        "2027-02-29T08:00:00Z", "2027-01-00", "2027-01-15T24:00:00Z", "2027-01-15T08:00:60Z"}) {
+    const Result<std::int64_t> time = time_of(bad);
+    REQUIRE_MESSAGE(!time, bad);
+    CHECK_MESSAGE(time.error().code == Code::malformed, bad);
+  }
+  CHECK(time_of("2028-02-29"));
 }
 
 TEST_CASE(
