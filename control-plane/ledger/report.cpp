@@ -139,10 +139,19 @@ Result<std::int64_t> time_of(std::string_view text) {
 }
 
 std::string csv_cell(std::string_view text) {
-  const bool formula = !text.empty() && std::string_view{"=+-@\t\r"}.find(text.front()) != std::string_view::npos;
-  if (!formula && text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string{text};
-  std::string cell = formula ? "\"'" : "\"";
-  for (const char c : text) {
+  // Where the list separator is a semicolon (as in Italy) or a tab, our commas and quotes are text to a spreadsheet,
+  // and a cell may begin in the middle of ours: behind each of these.
+  constexpr std::string_view kEnds = ";\t\r\n";
+  std::string safe;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const bool begins = at == 0 || kEnds.contains(text[at - 1]);
+    const std::size_t first = begins ? text.find_first_not_of(" \"\t\r\n", at) : std::string_view::npos;
+    if (first != std::string_view::npos && std::string_view{"=+-@"}.contains(text[first])) safe += '\'';
+    safe += text[at];
+  }
+  if (safe.size() == text.size() && safe.find_first_of(",;\"\t\r\n") == std::string::npos) return safe;
+  std::string cell = "\"";
+  for (const char c : safe) {
     if (c == '"') cell += '"';
     cell += c;
   }

@@ -17,7 +17,8 @@ std::string time_text(std::int64_t time_ms);
 /// @error malformed: neither.
 Result<std::int64_t> time_of(std::string_view text);
 
-/// One cell: in quotes where it needs them. What a spreadsheet would take for a formula begins with an apostrophe.
+/// One cell: in quotes where it needs them. An apostrophe stands before what a spreadsheet would take for a formula, at
+/// the beginning and behind each semicolon, tab or line break, where another cell begins for some.
 std::string csv_cell(std::string_view text);
 
 std::string_view csv_header();

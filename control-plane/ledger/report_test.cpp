@@ -57,6 +57,11 @@ TEST_CASE(
   CHECK(csv_cell("a,b") == "\"a,b\"");
   CHECK(csv_cell("say \"hi\"\n") == "\"say \"\"hi\"\"\n\"");
   for (const char* formula : {"=1+1", "+1", "-1", "@SUM(A1)", "\t=1"}) CHECK(csv_cell(formula).starts_with("\"'"));
+  CHECK(csv_cell("gift;=cmd|'/C calc'!A1") == "\"gift;'=cmd|'/C calc'!A1\"");
+  CHECK(csv_cell("a;\t+1\n-1\r@SUM(A1);b") == "\"a;'\t'+1\n'-1\r'@SUM(A1);b\"");
+  CHECK(csv_cell("a; =1+1") == "\"a;' =1+1\"");
+  CHECK(csv_cell(";\"=1+1") == "\";'\"\"=1+1\"");
+  CHECK(csv_cell("a-b = c; d") == "\"a-b = c; d\"");
   const std::string row = csv_row(gift("=HYPERLINK(\"http://x\")")).value();
   CHECK(row.find(",\"'=HYPERLINK(\"\"http://x\"\")\",") != std::string::npos);
   const auto commas = [](std::string_view text) { return std::ranges::count(text, ','); };
