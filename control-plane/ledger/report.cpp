@@ -1,5 +1,6 @@
 #include "control-plane/ledger/report.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/describe/class.hpp>
 #include <cstdio>
@@ -77,6 +78,22 @@ StatementRow shown(const Account& account, const StatementLine& line) {
           .posted_minor = posted(line.after, normal),
           .available_minor = available(line.after, normal),
           .reference = said.reference};
+}
+
+/// UTF-8 with a space for each character that a terminal obeys: controls (U+0000 to U+001F, U+007F to U+009F), and what
+/// turns the direction of what follows (U+202A to U+202E, U+2066 to U+2069).
+std::string harmless(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const auto byte = [text](std::size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U; };
+    const bool control = byte(0) < 0x20 || byte(0) == 0x7f;
+    const bool late_control = byte(0) == 0xC2 && byte(1) <= 0x9F;
+    const bool turns = byte(0) == 0xE2 && ((byte(1) == 0x80 && byte(2) >= 0xAA && byte(2) <= 0xAE) ||
+                                           (byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9));
+    out += control || late_control || turns ? ' ' : text.front();
+    text.remove_prefix(turns ? 3 : late_control ? std::min<std::size_t>(2, text.size()) : 1);
+  }
+  return out;
 }
 
 struct TotalBody {
@@ -199,12 +216,8 @@ std::string statement_text(const Account& account, const std::vector<StatementLi
   add("time", "what", "change", "posted", "available", "other account", "reference");
   for (const StatementLine& one : lines) {
     const StatementRow row = shown(account, one);
-    std::string reference = row.reference;
-    for (char& c : reference) {
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';  // a terminal obeys such characters
-    }
     add(row.time.c_str(), row.what.c_str(), std::to_string(row.change_minor), std::to_string(row.posted_minor),
-        std::to_string(row.available_minor), row.other, reference);
+        std::to_string(row.available_minor), row.other, harmless(row.reference));
   }
   return text;
 }

@@ -85,5 +85,8 @@ TEST_CASE("report: a statement counts on the side on which the account grows, an
   CHECK(statement_json(anna, {annas}).find("\"change_minor\":250,\"posted_minor\":250,") != std::string::npos);
   CHECK(statement_json(bank, {banks}).find("\"change_minor\":250,\"posted_minor\":250,") != std::string::npos);
   CHECK(statement_text(anna, {annas}).find('\x1b') == std::string::npos);
+  const Row odd = gift("a\u0080\u009f\u202a\u202e\u2066\u2069\u007fb\u00a0\u2029\u202f\u2065\u206aè漢");
+  CHECK(statement_text(anna, {{odd, from_line(odd.line).value(), Side::credit, odd.credit_after}})
+            .ends_with("  a       b\u00a0\u2029\u202f\u2065\u206aè漢\n"));
   CHECK(statement_csv(anna, {annas}).find(",250,250,250,") != std::string::npos);
 }
