@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdio>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "control-plane/ledger/report.h"
@@ -105,6 +106,12 @@ int run_statement(const Asked& asked) {
                                   : statement_text(account, *lines)));
 }
 
+std::string json_rows(std::span<const Row> rows) {
+  std::string text;
+  for (const Row& row : rows) (text += json_row(row)) += '\n';
+  return text;
+}
+
 int run_export(const Asked& asked) {
   Result<Store> store = open(asked);
   if (!store) return complain(store.error());
@@ -113,11 +120,9 @@ int run_export(const Asked& asked) {
     const Result<std::vector<Row>> rows = store->rows(next, kRowsAtOnce);
     if (!rows) return complain(rows.error());
     if (rows->empty()) return written(true);
-    for (const Row& row : *rows) {
-      const Result<std::string> line = asked.csv ? csv_row(row) : json_row(row);
-      if (!line) return complain(line.error());
-      if (!put(*line + (asked.csv ? "\r\n" : "\n"))) return written(false);
-    }
+    const Result<std::string> text = asked.csv ? csv_rows(*store, *rows) : json_rows(*rows);
+    if (!text) return complain(text.error());
+    if (!put(*text)) return written(false);
     next = rows->back().sequence + 1;
   }
 }

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <ctime>
 #include <map>
+#include <unordered_map>
+#include <utility>
 
 #include "core/json.h"
 
@@ -181,10 +183,32 @@ std::string_view csv_header() {
          "credit_credits_pending,reference,hash";
 }
 
-Result<std::string> csv_row(const Row& row) {
-  const Result<Entry> entry = from_line(row.line);
-  if (!entry) return pass(entry);
-  const Told said = told(*entry);
+Result<std::string> csv_rows(Store& store, std::span<const Row> rows) {
+  std::vector<Entry> entries;
+  entries.reserve(rows.size());
+  std::vector<TransferId> expired;
+  for (const Row& row : rows) {
+    Result<Entry> entry = from_line(row.line);
+    if (!entry) return pass(entry);
+    if (std::holds_alternative<Expired>(entry->what)) expired.push_back(row.transfer);
+    entries.push_back(std::move(*entry));
+  }
+  const Result<std::vector<Recorded>> originals = store.transfers(expired);
+  if (!originals) return pass(originals);
+  std::unordered_map<TransferId, std::string_view> currencies;
+  for (const Recorded& one : *originals) currencies.emplace(one.asked.id, one.asked.amount.currency.text());
+  std::string text;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto currency = currencies.find(rows[i].transfer);
+    const bool known = currency != currencies.end();
+    (text += csv_row(rows[i], entries[i], known ? currency->second : std::string_view{})) += "\r\n";
+  }
+  return text;
+}
+
+std::string csv_row(const Row& row, const Entry& entry, std::string_view expired_in) {
+  Told said = told(entry);
+  if (std::holds_alternative<Expired>(entry.what)) said.currency = expired_in;
   const std::string line = joined({std::to_string(row.sequence), time_text(row.time_ms), said.what, said.status,
                                    said.account, text_or_empty(row.transfer), text_or_empty(row.of),
                                    text_or_empty(row.debit), text_or_empty(row.credit), said.currency});

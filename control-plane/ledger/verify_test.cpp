@@ -1,10 +1,12 @@
 // What is read of a ledger on disk: statements, balances as of any instant, and whether all of it is right.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
 #include "control-plane/ledger/ledger_testing.h"
+#include "control-plane/ledger/report.h"
 #include "control-plane/ledger/statement.h"
 #include "control-plane/ledger/verify.h"
 
@@ -93,6 +95,22 @@ TEST_CASE("statement: beside a writer at work it has each line once, and each fo
     giver.join();
     CHECK_FALSE(failed);
     CHECK(wrong == "");
+  });
+}
+
+TEST_CASE("report: a row of CSV that tells of an expiry has the currency of what expired") {
+  on_each_engine([](const std::string& address) {
+    std::atomic<std::int64_t> now{kNow};
+    Bench bench{address, [&now] { return now.load(); }};
+    bench.open_accounts();
+    REQUIRE(bench.ask(pending(1, kBank, kAnna, 80, kNow + 30)) == TransferStatus::created);
+    now = kNow + 30;
+    REQUIRE(bench.ask(direct(2, kBank, kAnna, 7)) == TransferStatus::created);
+    Store store = Store::open(address, false).value();
+    const std::string text = csv_rows(store, store.rows(1, 100).value()).value();
+    CHECK(text.find(",expired,,,00000000000000010000000000000001,,00000000000000000000000000000001,"
+                    "00000000000000000000000000000002,EUR,80,") != std::string::npos);
+    CHECK(std::ranges::count(text, '\n') == 6);
   });
 }
 
