@@ -120,10 +120,15 @@ int run_export(const Asked& asked) {
     const Result<std::vector<Row>> rows = store->rows(next, kRowsAtOnce);
     if (!rows) return complain(rows.error());
     if (rows->empty()) return written(true);
-    const Result<std::string> text = asked.csv ? csv_rows(*store, *rows) : json_rows(*rows);
+    std::size_t whole = 0;
+    for (; whole < rows->size() && (*rows)[whole].sequence == next; ++whole) ++next;
+    const auto some = std::span{*rows}.first(whole);
+    const Result<std::string> text = asked.csv ? csv_rows(*store, some) : json_rows(some);
     if (!text) return complain(text.error());
     if (!put(*text)) return written(false);
-    next = rows->back().sequence + 1;
+    if (whole < rows->size())
+      return complain({Code::conflict, "The ledger is NOT in order: there is no line " + std::to_string(next) +
+                                           ", and there is one " + std::to_string((*rows)[whole].sequence) + "."});
   }
 }
 

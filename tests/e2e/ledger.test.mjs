@@ -73,6 +73,15 @@ test('a ledger that was changed is told from one that cannot be read', async () 
   sqlite('UPDATE journal SET minor = minor - 1 WHERE sequence = 12000');
   assert.equal((await ribalta('ledger', 'verify')).code, 0);
 
+  sqlite('CREATE TABLE kept AS SELECT * FROM journal WHERE sequence = 12000; DELETE FROM journal WHERE sequence = 12000');
+  for (const form of ['--json', '--csv']) {
+    const exported = await ribalta('ledger', 'export', form);
+    assert.equal(exported.code, 1);
+    assert.match(exported.stderr, /NOT in order: there is no line 12000\b/);
+  }
+  sqlite('INSERT INTO journal SELECT * FROM kept; DROP TABLE kept');
+  assert.equal((await ribalta('ledger', 'export')).code, 0);
+
   sqlite('PRAGMA wal_checkpoint(TRUNCATE)');
   const pages = statSync(file).size / 4096;
   const opened = openSync(file, 'r+');
