@@ -97,13 +97,22 @@ int run_statement(const Asked& asked) {
   const Result<std::vector<AccountRow>> rows = store->accounts({&*id, 1});
   if (!rows) return complain(rows.error());
   if (rows->empty()) return complain({Code::not_found, "There is no account " + asked.account + " in this ledger."});
-  const Result<std::vector<StatementLine>> lines = statement(*store, *id, last, static_cast<std::size_t>(asked.limit));
+  const auto limit = static_cast<std::size_t>(asked.limit);
+  Result<std::vector<StatementLine>> lines = statement(*store, *id, last, limit + 1);
   if (!lines) return complain(lines.error());
+  const bool more = lines->size() > limit;
+  if (more) lines->pop_back();
   Account account = rows->front().account;
   account.balance = lines->empty() ? Balance{} : lines->front().after;  // of that line, whatever came meanwhile
-  return written(put(asked.csv    ? statement_csv(account, *lines)
-                     : asked.json ? statement_json(account, *lines)
-                                  : statement_text(account, *lines)));
+  const int code = written(put(asked.csv    ? statement_csv(account, *lines)
+                               : asked.json ? statement_json(account, *lines)
+                                            : statement_text(account, *lines)));
+  if (more)
+    std::fprintf(stderr,
+                 "These are the latest %zu lines; the account has earlier ones: --limit N shows N, --until TIME "
+                 "ends earlier.\n",
+                 limit);
+  return code;
 }
 
 std::string json_rows(std::span<const Row> rows) {

@@ -42,6 +42,12 @@ test('verify, statement and export of three thousand transfers', async () => {
   assert.equal(statement.length, kTransfers);
   assert.equal(statement.reduce((sum, line) => sum + line.change_minor, 0), statement[0].posted_minor);
   assert.match((await ribalta('ledger', 'statement', bank)).stdout, new RegExp(`^account ${bank}  EUR, grows on debit\nposted ${statement[0].posted_minor}, `));
+  for (const form of [[], ['--csv'], ['--json']]) {
+    assert.match((await ribalta('ledger', 'statement', bank, ...form)).stderr, /^These are the latest 50 lines; the account has earlier ones: --limit/);
+    const all = await ribalta('ledger', 'statement', bank, '--limit', String(kTransfers), ...form);
+    assert.deepEqual([all.code, all.stderr], [0, '']);
+  }
+  assert.equal((await ribalta('ledger', 'statement', bank, '--until', '2026-11-31')).code, 2);
   const unknown = await ribalta('ledger', 'statement', 'f'.repeat(32));
   assert.equal(unknown.code, 1);
   assert.match(unknown.stderr, /There is no account/);
