@@ -56,6 +56,9 @@ Result<std::optional<Noted>> noted_of(const std::string& text) {
   if (error != std::errc{} || colon == end || *colon != ':' || noted.sequence < 1 || end - colon - 1 != 64)
     return fail(Code::malformed, "--noted is LINE:HASH, as an earlier check has said it");
   noted.hash.assign(colon + 1, end);
+  for (char& digit : noted.hash) digit = digit >= 'A' && digit <= 'F' ? static_cast<char>(digit - 'A' + 'a') : digit;
+  if (noted.hash.find_first_not_of("0123456789abcdef") != std::string::npos)
+    return fail(Code::malformed, "--noted ends with a hash, and that is not one");
   return noted;
 }
 

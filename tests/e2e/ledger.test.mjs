@@ -66,6 +66,8 @@ test('verify, statement and export of three thousand transfers', async () => {
   assert.equal(csv.length, lines + 1);
 
   assert.equal((await ribalta('ledger', 'verify', '--noted', `${lines}:${hash}`)).code, 0);
+  assert.equal((await ribalta('ledger', 'verify', '--noted', `${lines}:${hash.toUpperCase()}`)).code, 0);
+  assert.equal((await ribalta('ledger', 'verify', '--noted', `${lines}:${'x'.repeat(64)}`)).code, 2);
   const noted = await ribalta('ledger', 'verify', '--noted', `${lines}:${'0'.repeat(64)}`);
   assert.equal(noted.code, 1);
   assert.match(noted.stderr, /NOT in order.*noted/);
