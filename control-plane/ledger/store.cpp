@@ -46,6 +46,12 @@ constexpr sql::Field kAccountFields[] = {
     {"credits"},   {"debits_pending"},  {"credits_pending"}, {"lines"},           {"recent", kText}};
 constexpr sql::Field kTransferFields[] = {{"id", kText}, {"sequence"}, {"state", kText}, {"reversed"}};
 constexpr sql::Field kPageFields[] = {{"account", kText}, {"first"}, {"lines", kText}};
+constexpr sql::Field kWriterFields[] = {{"one"}, {"epoch"}, {"since_ms"}};
+constexpr std::pair<std::string_view, std::span<const sql::Field>> kTables[] = {{"journal", kRowFields},
+                                                                                {"transfers", kTransferFields},
+                                                                                {"accounts", kAccountFields},
+                                                                                {"pages", kPageFields},
+                                                                                {"writer", kWriterFields}};
 
 Error damaged(std::string_view what, std::string_view where) {
   return {Code::malformed, "the ledger's tables are damaged: " + std::string{what} + ' ' + std::string{where}};
@@ -487,6 +493,32 @@ Result<std::int64_t> Store::number(std::string_view name, std::string_view query
 Result<std::int64_t> Store::count_lines() { return number("ledger.count", "SELECT COUNT(*) FROM journal"); }
 
 Result<std::int64_t> Store::count_transfers() { return number("ledger.count", "SELECT COUNT(*) FROM transfers"); }
+
+Result<std::int64_t> Store::count_accounts() { return number("ledger.count", "SELECT COUNT(*) FROM accounts"); }
+
+Result<std::int64_t> Store::count_pages() { return number("ledger.count", "SELECT COUNT(*) FROM pages"); }
+
+Result<void> Store::check_types() {
+  if (engine() == sql::Engine::postgresql) return {};
+  for (const auto& [table, fields] : kTables) {
+    std::string good;
+    for (const auto& [name, kind] : fields) {
+      if (!good.empty()) good += " AND ";
+      ((good += "typeof(") += name) += kind == kText ? ") = 'text'" : ") = 'integer'";
+      if (kind == kText) ((good += " AND instr(") += name) += ", char(0)) = 0";
+    }
+    const auto wrong = look([&](sql::Session& session) {
+      return session.row<std::string>("ledger.types", "SELECT CAST(" + std::string{fields.front().name} +
+                                                          " AS TEXT) FROM " + std::string{table} + " WHERE NOT (" +
+                                                          good + ") LIMIT 1");
+    });
+    if (!wrong) return pass(wrong);
+    if (*wrong)
+      return fail(Code::conflict, "table " + std::string{table} + ": a value of another type than its column's, at",
+                  std::get<0>(**wrong));
+  }
+  return {};
+}
 
 Result<std::int64_t> Store::count_pending() {
   return number("ledger.count", "SELECT COUNT(*) FROM transfers WHERE state = 'pending'");

@@ -137,6 +137,11 @@ class Store {
   Result<std::vector<TransferRow>> transfer_rows(std::span<const TransferId> ids);
   Result<std::int64_t> count_lines();
   Result<std::int64_t> count_transfers();
+  Result<std::int64_t> count_accounts();
+  Result<std::int64_t> count_pages();
+  /// Whether each value is of the type that its column was declared with, and ends where it is read to end: SQLite
+  /// keeps what it is given, and 5.7 would be read as 5. @error conflict: which is not.
+  Result<void> check_types();
   Result<std::int64_t> count_pending();
   /// Transfers whose `reversed` is not what their reversals add up to.
   Result<std::int64_t> count_wrongly_reversed();
