@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <filesystem>
 #include <functional>
 #include <future>
 #include <thread>
@@ -411,6 +412,28 @@ TEST_CASE(
   CHECK(bench.lines_reach(6));
   CHECK(bench.insist(gift.front()) == TransferStatus::created);
   bench.check_whole(7);
+}
+
+TEST_CASE("writer: after a write that failed, SQLite's log begins anew before anything is answered from the file") {
+  const std::string address = fresh_address(sql::Engine::sqlite);
+  Bench bench{address};
+  bench.open_accounts();
+  const Transfer before = direct(1, kBank, kAnna, 100);
+  REQUIRE(bench.ask(before) == TransferStatus::created);
+  // As long as another has the file open, nobody's last connection empties the log.
+  const auto other = sql::Database::open({.address = address, .connections = 1}).value();
+  const auto tell = [&other](const char* statement) {
+    REQUIRE(other->read([statement](sql::Session& session) { return session.run("tell", statement); }));
+  };
+  tell("CREATE TRIGGER fails BEFORE INSERT ON journal WHEN NEW.minor = 666 BEGIN SELECT RAISE(ABORT, 'no'); END");
+  const std::filesystem::path log = address.substr(std::string_view{"sqlite:"}.size()) + "-wal";
+  REQUIRE(std::filesystem::file_size(log) > 0);
+  CHECK(bench.writer->ask(Linked{direct(2, kBank, kAnna, 666)}).outcome == Outcome::unavailable);
+  CHECK(bench.insist(before) == TransferStatus::exists);
+  CHECK(std::filesystem::file_size(log) == 0);
+  tell("DROP TRIGGER fails");
+  CHECK(bench.insist(direct(2, kBank, kAnna, 666)) == TransferStatus::created);
+  bench.check_whole(5);
 }
 
 TEST_CASE("writer: one that waits takes over as soon as the other is gone") {
