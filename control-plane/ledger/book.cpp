@@ -63,8 +63,9 @@ bool Book::operator==(const Book& other) const {
 
 std::vector<TransferStatus> Book::submit(std::span<const Transfer> linked, std::int64_t now_ms) {
   assert(!linked.empty() && linked.size() <= kLinkedMax);
-  for (const Transfer& transfer : linked) assert(malformed(transfer) == std::nullopt);
   expire(now_ms);
+  if (std::ranges::any_of(linked, [](const Transfer& transfer) { return malformed(transfer).has_value(); }))
+    return refused_as_malformed(linked);
   std::vector<TransferStatus> answers(linked.size(), TransferStatus::linked_transfer_failed);
   Undo undo{.balances = {}, .transfers = {}, .added = {}, .steps = steps_.size()};
   for (std::size_t i = 0; i < linked.size(); ++i) {
@@ -92,6 +93,15 @@ std::vector<TransferStatus> Book::submit(std::span<const Transfer> linked, std::
     break;
   }
   check(undo.steps);
+  return answers;
+}
+
+std::vector<TransferStatus> Book::refused_as_malformed(std::span<const Transfer> linked) const {
+  std::vector<TransferStatus> answers;
+  for (const Transfer& transfer : linked) {
+    const std::optional<TransferStatus> status = malformed(transfer);
+    answers.push_back(status ? *status : answered(transfer).value_or(TransferStatus::linked_transfer_failed));
+  }
   return answers;
 }
 

@@ -56,9 +56,9 @@ class Book {
   /// From here on it takes part in nothing new; what is pending may still be voided or expire. @return false: unknown.
   bool close_account(AccountId id);
 
-  /// Answers transfers that stand or fall together, 1 to kLinkedMax of them and each well formed, at an instant that is
-  /// not before the last.
-  /// Ids that are known get their first answer again. Pending ones that have expired by `now_ms` are expired first.
+  /// Answers transfers that stand or fall together, 1 to kLinkedMax of them, at an instant that is not before the last.
+  /// Ids that are known get their first answer again. Where one is no request at all, nothing new is answered for good.
+  /// Pending ones that have expired by `now_ms` are expired first.
   std::vector<TransferStatus> submit(std::span<const Transfer> linked, std::int64_t now_ms);
   /// What is pending and whose time has come is free again: `most` of it, in the order of expiry and id. @return which.
   std::vector<TransferId> expire(std::int64_t now_ms, std::size_t most = kPendingMax);
@@ -108,6 +108,7 @@ class Book {
     std::int64_t minor = 0;
   };
   [[nodiscard]] std::optional<TransferStatus> answered(const Transfer& transfer) const;
+  [[nodiscard]] std::vector<TransferStatus> refused_as_malformed(std::span<const Transfer> linked) const;
   TransferStatus judge(const Transfer& transfer, std::int64_t now_ms, Move& move) const;
   TransferStatus judge_original(const Transfer& transfer, Move& move) const;
   TransferStatus judge_accounts(const Transfer& transfer, const Move& move) const;

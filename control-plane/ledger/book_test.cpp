@@ -247,6 +247,29 @@ TEST_CASE("ledger: what could not stand in a journal is no request, and is refus
   CHECK(stage.book.open_account({{0, 9}, asked.amount.currency, Side::debit, true}) == AccountStatus::unknown_currency);
 }
 
+TEST_CASE(
+    "ledger: beside what is no request, the others get the answers that they had, and the new ones none for good") {
+  Stage stage;
+  const Transfer gift = stage.direct(kAnna, kBruno, 70);
+  const Transfer dear = stage.direct(kAnna, kBruno, 5'000);
+  const Transfer fresh = stage.direct(kAnna, kBruno, 30);
+  REQUIRE(stage.ask(gift) == TransferStatus::created);
+  REQUIRE(stage.ask(dear) == TransferStatus::insufficient_funds);
+  Transfer other = gift;
+  other.amount.minor = 1;
+  Transfer bad = stage.direct(kAnna, kFees, 1);
+  bad.reference = std::string(kReferenceBytesMax + 1, 'x');
+  const std::size_t steps = stage.book.steps().size();
+  CHECK(stage.book.submit(std::array{gift, bad, dear, fresh, other}, kNow) ==
+        std::vector{TransferStatus::exists, TransferStatus::reference_too_long, TransferStatus::insufficient_funds,
+                    TransferStatus::linked_transfer_failed, TransferStatus::exists_with_different_terms});
+  CHECK(stage.book.steps().size() == steps);
+  CHECK(stage.may_spend(kAnna) == 930);
+  CHECK(stage.ask(fresh) == TransferStatus::created);
+  bad.reference.clear();
+  CHECK(stage.ask(bad) == TransferStatus::created);
+}
+
 TEST_CASE("ledger: steps tell what was taken up, in order, each with the balances after it") {
   Stage stage;
   stage.book.settle();

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -17,6 +18,7 @@
 #include <future>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "control-plane/ledger/ledger_testing.h"
 
@@ -66,11 +68,13 @@ class Disk {
     numbers_->broken_per_mille = 0;
   }
   [[nodiscard]] std::uint32_t failures() const { return numbers_->no_space + numbers_->broken; }
+  /// That were done.
+  [[nodiscard]] std::uint32_t syncs() const { return numbers_->syncs; }
   [[nodiscard]] const std::vector<std::string>& environment() const { return environment_; }
 
  private:
   struct Numbers {
-    std::atomic<std::uint32_t> full, full_per_mille, broken_per_mille, seed, no_space, broken, cut;
+    std::atomic<std::uint32_t> full, full_per_mille, broken_per_mille, seed, no_space, broken, cut, syncs;
   };
   ribalta::testing::Folder folder_;
   std::string control_ = (folder_.path() / "control").string();
@@ -78,27 +82,36 @@ class Disk {
   std::vector<std::string> environment_;
 };
 
+/// `ribalta-ledger-load` as a process of its own. @return the end from which it is read what it says.
+int start_load(std::vector<std::string> words, const std::vector<std::string>& environment, pid_t& child) {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  words.insert(words.begin(), "ribalta-ledger-load");
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  child = fork();
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dup2(ends[1], STDOUT_FILENO);
+    for (const std::string& one : environment) putenv(const_cast<char*>(one.c_str()));
+    execv(RIBALTA_LEDGER_LOAD, arguments.data());
+    _exit(127);
+  }
+  close(ends[1]);
+  return ends[0];
+}
+
 /// `ribalta-ledger-load answers`, and what it says.
 class LoadProcess {
  public:
-  LoadProcess(const std::string& address, std::uint64_t first, const std::vector<std::string>& environment = {}) {
-    int ends[2];
-    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
-    const std::string seed = std::to_string(kSeed);
-    const std::string number = std::to_string(first);
-    const std::string begin = std::to_string(kBeginMs);
-    child_ = fork();
-    if (child_ == 0) {
-      prctl(PR_SET_PDEATHSIG, SIGKILL);
-      dup2(ends[1], STDOUT_FILENO);
-      for (const std::string& one : environment) putenv(const_cast<char*>(one.c_str()));
-      execl(RIBALTA_LEDGER_LOAD, "ribalta-ledger-load", "answers", address.c_str(), "--seed", seed.c_str(), "--first",
-            number.c_str(), "--begin-ms", begin.c_str(), nullptr);
-      _exit(127);
-    }
-    close(ends[1]);
-    out_ = ends[0];
-  }
+  /// `begin_ms`: from when on expiries are counted. The same for all processes of a test: a number is the same
+  /// transfer.
+  LoadProcess(const std::string& address, std::uint64_t first, std::int64_t begin_ms,
+              const std::vector<std::string>& environment = {})
+      : out_(start_load({"answers", address, "--seed", std::to_string(kSeed), "--first", std::to_string(first),
+                         "--begin-ms", std::to_string(begin_ms)},
+                        environment, child_)) {}
   ~LoadProcess() {
     kill();
     close(out_);
@@ -116,13 +129,17 @@ class LoadProcess {
       if (!read_some()) return false;
     }
   }
-  /// Reads until so many more answers have come. @return false: they did not, within half a minute.
-  bool read_answers(std::size_t more) {
-    const std::size_t wanted = answers_.size() + more;
-    for (int i = 0; i < 3'000 && answers_.size() < wanted; ++i) {
+  /// Reads until so it is. @return false: that did not come, within half a minute.
+  template <class Condition>
+  bool read_until(Condition condition) {
+    for (int i = 0; i < 3'000 && !condition(); ++i) {
       if (!read_for(10ms)) return false;
     }
-    return answers_.size() >= wanted;
+    return condition();
+  }
+  /// Reads until so many more answers have come.
+  bool read_answers(std::size_t more) {
+    return read_until([this, wanted = answers_.size() + more] { return answers_.size() >= wanted; });
   }
   /// SIGKILL; what it had said by then is read.
   void kill() {
@@ -134,8 +151,6 @@ class LoadProcess {
     child_ = -1;
   }
   [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& answers() const { return answers_; }
-
-  static constexpr std::int64_t kBeginMs = kNow;
 
  private:
   bool read_some() {
@@ -171,6 +186,8 @@ class Acknowledged {
     }
   }
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
+  /// When it began, by the clock that the processes go by: what they keep aside expires under kills.
+  [[nodiscard]] std::int64_t begin_ms() const { return begin_ms_; }
   /// Where the next process begins.
   [[nodiscard]] std::uint64_t next() const { return latest_ > kAskedAgain ? latest_ - kAskedAgain : 1; }
 
@@ -191,9 +208,18 @@ class Acknowledged {
   }
 
  private:
+  std::int64_t begin_ms_ = to_unix_ms(wall_now()) + 2'000;  // the first process takes its time to begin
   std::map<std::string, std::string> by_id_;
   std::uint64_t latest_ = 0;
 };
+
+std::int64_t count(const std::string& address, const std::string& transfers) {
+  Store store = Store::open(address, false).value();
+  const auto found = store.database().read([&](sql::Session& session) {
+    return session.row<std::int64_t>("count", "SELECT COUNT(*) FROM transfers WHERE " + transfers);
+  });
+  return std::get<0>(found.value().value());
+}
 
 std::filesystem::path folder_of(const std::string& address) {
   return std::filesystem::path{address.substr(std::string{"sqlite:"}.size())}.parent_path();
@@ -206,15 +232,17 @@ TEST_CASE("crash: kill -9 at random points under load loses nothing that was ack
     std::mt19937_64 random{11};
     Acknowledged acknowledged;
     const std::size_t rounds = operations("RIBALTA_LEDGER_CRASHES", 20);
-    for (std::size_t round = 0; round < rounds; ++round) {
-      LoadProcess process{address, acknowledged.next()};
-      REQUIRE(process.read_answers(1));
-      REQUIRE(process.read_for(std::chrono::milliseconds{random() % 250}));
+    const auto expired = [&address] { return count(address, "state = 'expired'"); };
+    for (std::size_t round = 0; round < rounds || (expired() == 0 && round < 10 * rounds); ++round) {
+      LoadProcess process{address, acknowledged.next(), acknowledged.begin_ms()};
+      REQUIRE(process.read_answers(1 + random() % 100));
+      REQUIRE(process.read_for(std::chrono::milliseconds{random() % 50}));
       process.kill();
       acknowledged.take(process);
       acknowledged.check(address);
     }
-    CHECK(acknowledged.size() > rounds * 10);
+    CHECK(acknowledged.size() > 100);
+    CHECK(expired() > 0);
   });
 }
 
@@ -226,14 +254,16 @@ TEST_CASE("crash: kill -9 while the disk fails or is full: the same holds, and i
   const std::size_t rounds = operations("RIBALTA_LEDGER_CRASHES", 20) / 2;
   for (std::size_t round = 0; round < rounds; ++round) {
     disk.mend();
-    LoadProcess process{address, acknowledged.next(), disk.environment()};
+    LoadProcess process{address, acknowledged.next(), acknowledged.begin_ms(), disk.environment()};
     REQUIRE(process.read_answers(50));
+    const std::uint32_t failures = disk.failures();
     if (round % 2 == 0) {
       disk.break_some(20 + static_cast<std::uint32_t>(random() % 300));
     } else {
       disk.fill();
     }
-    REQUIRE(process.read_for(std::chrono::milliseconds{100 + random() % 500}));
+    REQUIRE(process.read_until([&] { return disk.failures() > failures; }));
+    REQUIRE(process.read_for(std::chrono::milliseconds{random() % 500}));
     if (round % 4 < 2) {
       disk.mend();
       REQUIRE(process.read_answers(1'000));
@@ -243,7 +273,30 @@ TEST_CASE("crash: kill -9 while the disk fails or is full: the same holds, and i
     acknowledged.take(process);
     acknowledged.check(address);
   }
-  CHECK(disk.failures() > rounds);
+  CHECK(disk.failures() >= rounds);
+}
+
+TEST_CASE("crash: each commit is a sync, which no kill -9 shows: what was written is still with the kernel") {
+  const std::string address = fresh_address(sql::Engine::sqlite);
+  Store store = Store::open(address, true).value();
+  const auto level = store.database().read(
+      [](sql::Session& session) { return session.row<std::int64_t>("level", "PRAGMA synchronous"); });
+  CHECK(std::get<0>(level.value().value()) == 2);  // FULL
+  const Disk disk{folder_of(address)};
+  pid_t child = -1;
+  const int out = start_load({"rate", address, "--transfers", "2000", "--waiting", "64"}, disk.environment(), child);
+  std::string said(4'096, '\0');
+  said.resize(static_cast<std::size_t>(std::max<ssize_t>(0, ::read(out, said.data(), said.size()))));
+  close(out);
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  const std::string_view before = "\"commits\":";
+  const std::size_t at = said.find(before);
+  REQUIRE(at != std::string::npos);
+  const std::uint64_t commits = std::stoull(said.substr(at + before.size()));
+  CHECK(commits >= 2'000 / 64);
+  CHECK(disk.syncs() >= commits);
 }
 
 TEST_CASE("crash: PostgreSQL killed, restarted, out of disk and broken under load loses nothing") {
@@ -256,7 +309,7 @@ TEST_CASE("crash: PostgreSQL killed, restarted, out of disk and broken under loa
   std::mt19937_64 random{13};
   Acknowledged acknowledged;
   const std::size_t rounds = std::max<std::size_t>(4, operations("RIBALTA_LEDGER_CRASHES", 20) / 4);
-  LoadProcess process{address, 1};
+  LoadProcess process{address, 1, acknowledged.begin_ms()};
   REQUIRE(process.read_answers(500));
   for (std::size_t round = 0; round < rounds; ++round) {
     CAPTURE(round);
@@ -299,6 +352,41 @@ TEST_CASE("crash: what only a primary has that was ended meanwhile is not answer
   CHECK(asked.get() == TransferStatus::exists);
 }
 
+TEST_CASE("crash: a commit whose wait for the standby somebody cancels is not answered before the standby has it") {
+  if (!PostgresCluster::installed()) return;
+  PostgresCluster primary{PostgresCluster::Commits::durable};
+  REQUIRE(primary.running());
+  const auto standby = PostgresCluster::standby_of(primary);
+  REQUIRE(standby->running());
+  Bench bench{primary.address("postgres")};
+  bench.open_accounts();
+  standby->kill();
+  const auto other = sql::Database::open({.address = primary.address("postgres"), .connections = 1}).value();
+  const auto cancel = [&other] {
+    for (int i = 0; i < 3'000; ++i) {
+      const auto waiting = other->read([](sql::Session& session) {
+        return session.row<std::int64_t>(
+            "cancel", "SELECT COUNT(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+      });
+      if (std::get<0>(waiting.value().value()) == 1) return true;
+      std::this_thread::sleep_for(10ms);  // nobody tells that a backend waits
+    }
+    return false;
+  };
+  const Linked gift{direct(1, kBank, kAnna, 100)};
+  auto asked = std::async(std::launch::async, [&] { return bench.writer->ask(gift).outcome; });
+  REQUIRE(cancel());
+  CHECK(asked.get() == Outcome::unavailable);
+  // What is read then waits for the standby as well, and is no more believed when that is cancelled.
+  auto again = std::async(std::launch::async, [&] { return bench.insist(gift.front()); });
+  CHECK(again.wait_for(1s) == std::future_status::timeout);
+  REQUIRE(cancel());
+  CHECK(again.wait_for(1s) == std::future_status::timeout);
+  REQUIRE(standby->start());
+  CHECK(again.get() == TransferStatus::exists);
+  bench.check_whole(4);
+}
+
 TEST_CASE("crash: PostgreSQL fails over to its standby under load, and what was acknowledged is there") {
   if (!PostgresCluster::installed()) return;
   PostgresCluster primary{PostgresCluster::Commits::durable};
@@ -309,7 +397,7 @@ TEST_CASE("crash: PostgreSQL fails over to its standby under load, and what was 
   const std::string address = "postgresql:host=" + primary.folder().string() + "," + standby->folder().string() +
                               " user=ribalta dbname=postgres target_session_attrs=read-write";
   Acknowledged acknowledged;
-  LoadProcess process{address, 1};
+  LoadProcess process{address, 1, acknowledged.begin_ms()};
   REQUIRE(process.read_answers(2'000));
   primary.kill();
   REQUIRE(standby->promote());

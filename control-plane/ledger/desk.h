@@ -39,7 +39,7 @@ class Desk {
   Result<std::size_t> expire(Store& store, std::int64_t now_ms, std::size_t most = kPendingMax);
   /// Brings in what requests name and memory does not have.
   Result<void> prepare(Store& store, std::span<const Request* const> requests);
-  /// Judges one that was prepared, at an instant by which all has expired that does. Groups are well formed.
+  /// Judges one that was prepared, at an instant by which all has expired that does.
   Answers take(const Request& request, std::int64_t now_ms);
 
   /// What was taken since the last `hand_over`, to be written now.

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace ribalta::ledger {
@@ -46,20 +48,26 @@ constexpr std::string_view kHeldBy =
     "FROM pg_database WHERE datname = current_database()) AND ((CAST(classid AS BIGINT) << 32) | CAST(objid AS "
     "BIGINT)) = CAST(:1 AS BIGINT) AND pid = :2";
 
+/// A connection that was closed has its lock for a moment longer: a writer that begins as another ends tries so often.
+constexpr int kTriesMax = 40;
+constexpr std::chrono::milliseconds kTriesApart{25};
+
 class AdvisoryFence final : public Fence {
  public:
   Result<void> take(Store& store, bool wait) {
-    if (auto locked = lock(store, wait); !locked) return locked;
-    const auto backend = store.database().read([](sql::Session& session) {
-      return session.row<std::int64_t>("ledger.fence", "SELECT CAST(pg_backend_pid() AS BIGINT)");
-    });
-    if (!backend) return pass(backend);
-    backend_ = std::get<0>(**backend);
-    return {};
+    Result<void> locked = lock(store, wait);
+    for (int tries = 1; !locked && locked.error().code == Code::conflict && tries < kTriesMax; ++tries) {
+      std::this_thread::sleep_for(kTriesApart);
+      locked = lock(store, wait);
+    }
+    return locked ? note_backend(store) : locked;
   }
 
   /// Taken once more where the connection still has it: such locks count.
-  Result<void> hold(Store& store) override { return take(store, false); }
+  Result<void> hold(Store& store) override {
+    Result<void> locked = lock(store, false);
+    return locked ? note_backend(store) : locked;
+  }
 
   Result<void> is_beside(Store& other) override {
     const auto held = other.database().read([this](sql::Session& session) {
@@ -71,6 +79,15 @@ class AdvisoryFence final : public Fence {
   }
 
  private:
+  Result<void> note_backend(Store& store) {
+    const auto backend = store.database().read([](sql::Session& session) {
+      return session.row<std::int64_t>("ledger.fence", "SELECT CAST(pg_backend_pid() AS BIGINT)");
+    });
+    if (!backend) return pass(backend);
+    backend_ = std::get<0>(**backend);
+    return {};
+  }
+
   static Result<void> lock(Store& store, bool wait) {
     return store.database().read([wait](sql::Session& session) -> Result<void> {
       if (wait) {

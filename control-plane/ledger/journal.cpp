@@ -194,6 +194,7 @@ Result<void> Replay::take(const Entry& entry) {
       if (is_due(entry)) return wrong("journal: something expired and was not told before");
     }
     if (group_.size() == kLinkedMax) return wrong("journal: too many linked at");
+    // By today's rules: what these have once let in they must always let in (kCurrencies, kReferenceBytesMax).
     if (malformed(answered->transfer)) return wrong("journal: what is no request at");
     group_.push_back(*answered);
     return {};

@@ -103,7 +103,7 @@ Linked group_of(std::uint64_t seed, std::uint64_t number, std::int64_t now_ms) {
     if (transfer.kind == Kind::direct || transfer.kind == Kind::pending) {
       transfer.debit = below(2) == 0 ? kBank : account(below(kPeople));
       transfer.credit = account(below(kPeople));
-      // Its time would differ when it is asked for again: from the number, far enough ahead of any clock.
+      // By the clock its time would differ when it is asked for again: it comes from the number, a millisecond each.
       if (transfer.kind == Kind::pending && below(3) == 0) transfer.expires_ms = now_ms + static_cast<int>(below(400));
     } else {
       if (transfer.kind == Kind::void_pending) transfer.amount.minor = 0;

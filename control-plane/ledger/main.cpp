@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdio>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "control-plane/ledger/report.h"
@@ -55,6 +56,9 @@ Result<std::optional<Noted>> noted_of(const std::string& text) {
   if (error != std::errc{} || colon == end || *colon != ':' || noted.sequence < 1 || end - colon - 1 != 64)
     return fail(Code::malformed, "--noted is LINE:HASH, as an earlier check has said it");
   noted.hash.assign(colon + 1, end);
+  for (char& digit : noted.hash) digit = digit >= 'A' && digit <= 'F' ? static_cast<char>(digit - 'A' + 'a') : digit;
+  if (noted.hash.find_first_not_of("0123456789abcdef") != std::string::npos)
+    return fail(Code::malformed, "--noted ends with a hash, and that is not one");
   return noted;
 }
 
@@ -96,13 +100,28 @@ int run_statement(const Asked& asked) {
   const Result<std::vector<AccountRow>> rows = store->accounts({&*id, 1});
   if (!rows) return complain(rows.error());
   if (rows->empty()) return complain({Code::not_found, "There is no account " + asked.account + " in this ledger."});
-  const Result<std::vector<StatementLine>> lines = statement(*store, *id, last, static_cast<std::size_t>(asked.limit));
+  const auto limit = static_cast<std::size_t>(asked.limit);
+  Result<std::vector<StatementLine>> lines = statement(*store, *id, last, limit + 1);
   if (!lines) return complain(lines.error());
+  const bool more = lines->size() > limit;
+  if (more) lines->pop_back();
   Account account = rows->front().account;
   account.balance = lines->empty() ? Balance{} : lines->front().after;  // of that line, whatever came meanwhile
-  return written(put(asked.csv    ? statement_csv(account, *lines)
-                     : asked.json ? statement_json(account, *lines)
-                                  : statement_text(account, *lines)));
+  const int code = written(put(asked.csv    ? statement_csv(account, *lines)
+                               : asked.json ? statement_json(account, *lines)
+                                            : statement_text(account, *lines)));
+  if (more)
+    std::fprintf(stderr,
+                 "These are the latest %zu lines; the account has earlier ones: --limit N shows N, --until TIME "
+                 "ends earlier.\n",
+                 limit);
+  return code;
+}
+
+std::string json_rows(std::span<const Row> rows) {
+  std::string text;
+  for (const Row& row : rows) (text += json_row(row)) += '\n';
+  return text;
 }
 
 int run_export(const Asked& asked) {
@@ -113,12 +132,15 @@ int run_export(const Asked& asked) {
     const Result<std::vector<Row>> rows = store->rows(next, kRowsAtOnce);
     if (!rows) return complain(rows.error());
     if (rows->empty()) return written(true);
-    for (const Row& row : *rows) {
-      const Result<std::string> line = asked.csv ? csv_row(row) : json_row(row);
-      if (!line) return complain(line.error());
-      if (!put(*line + (asked.csv ? "\r\n" : "\n"))) return written(false);
-    }
-    next = rows->back().sequence + 1;
+    std::size_t whole = 0;
+    for (; whole < rows->size() && (*rows)[whole].sequence == next; ++whole) ++next;
+    const auto some = std::span{*rows}.first(whole);
+    const Result<std::string> text = asked.csv ? csv_rows(*store, some) : json_rows(some);
+    if (!text) return complain(text.error());
+    if (!put(*text)) return written(false);
+    if (whole < rows->size())
+      return complain({Code::conflict, "The ledger is NOT in order: there is no line " + std::to_string(next) +
+                                           ", and there is one " + std::to_string((*rows)[whole].sequence) + "."});
   }
 }
 

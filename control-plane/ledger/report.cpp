@@ -1,10 +1,13 @@
 #include "control-plane/ledger/report.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/describe/class.hpp>
 #include <cstdio>
 #include <ctime>
 #include <map>
+#include <unordered_map>
+#include <utility>
 
 #include "core/json.h"
 
@@ -79,6 +82,22 @@ StatementRow shown(const Account& account, const StatementLine& line) {
           .reference = said.reference};
 }
 
+/// UTF-8 with a space for each character that a terminal obeys: controls (U+0000 to U+001F, U+007F to U+009F), and what
+/// turns the direction of what follows (U+202A to U+202E, U+2066 to U+2069).
+std::string harmless(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const auto byte = [text](std::size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U; };
+    const bool control = byte(0) < 0x20 || byte(0) == 0x7f;
+    const bool late_control = byte(0) == 0xC2 && byte(1) <= 0x9F;
+    const bool turns = byte(0) == 0xE2 && ((byte(1) == 0x80 && byte(2) >= 0xAA && byte(2) <= 0xAE) ||
+                                           (byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9));
+    out += control || late_control || turns ? ' ' : text.front();
+    text.remove_prefix(turns ? 3 : late_control ? std::min<std::size_t>(2, text.size()) : 1);
+  }
+  return out;
+}
+
 struct TotalBody {
   std::int64_t lines = 0;
   std::string hash;
@@ -116,7 +135,16 @@ Result<std::int64_t> time_of(std::string_view text) {
   const std::string whole{text};
   std::tm parts{};
   const char* rest = strptime(whole.c_str(), "%Y-%m-%d", &parts);
-  if (rest != nullptr && *rest == '\0') return timegm(&parts) * std::int64_t{1'000} + kDayMs - 1;
+  const auto seconds = [&]() -> Result<std::int64_t> {
+    std::tm counted = parts;
+    const std::int64_t since = timegm(&counted);  // counts on from the end of a month or a minute
+    if (counted.tm_mday == parts.tm_mday && counted.tm_sec == parts.tm_sec) return since;
+    return fail(Code::malformed, "no calendar has the time", text);
+  };
+  if (rest != nullptr && *rest == '\0') {
+    const Result<std::int64_t> day = seconds();
+    return day ? Result<std::int64_t>{*day * 1'000 + kDayMs - 1} : day;
+  }
   if (rest != nullptr && *rest == 'T') rest = strptime(rest, "T%H:%M:%S", &parts);
   int ms = 999;  // a second, to its end
   if (rest != nullptr && *rest == '.') {
@@ -125,14 +153,24 @@ Result<std::int64_t> time_of(std::string_view text) {
   }
   if (rest == nullptr || std::string_view{rest} != "Z")
     return fail(Code::malformed, "a time is 2026-11-26 or 2026-11-26T19:03:28Z, not", text);
-  return timegm(&parts) * std::int64_t{1'000} + ms;
+  const Result<std::int64_t> second = seconds();
+  return second ? Result<std::int64_t>{*second * 1'000 + ms} : second;
 }
 
 std::string csv_cell(std::string_view text) {
-  const bool formula = !text.empty() && std::string_view{"=+-@\t\r"}.find(text.front()) != std::string_view::npos;
-  if (!formula && text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string{text};
-  std::string cell = formula ? "\"'" : "\"";
-  for (const char c : text) {
+  // Where the list separator is a semicolon (as in Italy) or a tab, our commas and quotes are text to a spreadsheet,
+  // and a cell may begin in the middle of ours: behind each of these.
+  constexpr std::string_view kEnds = ";\t\r\n";
+  std::string safe;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const bool begins = at == 0 || kEnds.contains(text[at - 1]);
+    const std::size_t first = begins ? text.find_first_not_of(" \"\t\r\n", at) : std::string_view::npos;
+    if (first != std::string_view::npos && std::string_view{"=+-@"}.contains(text[first])) safe += '\'';
+    safe += text[at];
+  }
+  if (safe.size() == text.size() && safe.find_first_of(",;\"\t\r\n") == std::string::npos) return safe;
+  std::string cell = "\"";
+  for (const char c : safe) {
     if (c == '"') cell += '"';
     cell += c;
   }
@@ -145,10 +183,32 @@ std::string_view csv_header() {
          "credit_credits_pending,reference,hash";
 }
 
-Result<std::string> csv_row(const Row& row) {
-  const Result<Entry> entry = from_line(row.line);
-  if (!entry) return pass(entry);
-  const Told said = told(*entry);
+Result<std::string> csv_rows(Store& store, std::span<const Row> rows) {
+  std::vector<Entry> entries;
+  entries.reserve(rows.size());
+  std::vector<TransferId> expired;
+  for (const Row& row : rows) {
+    Result<Entry> entry = from_line(row.line);
+    if (!entry) return pass(entry);
+    if (std::holds_alternative<Expired>(entry->what)) expired.push_back(row.transfer);
+    entries.push_back(std::move(*entry));
+  }
+  const Result<std::vector<Recorded>> originals = store.transfers(expired);
+  if (!originals) return pass(originals);
+  std::unordered_map<TransferId, std::string_view> currencies;
+  for (const Recorded& one : *originals) currencies.emplace(one.asked.id, one.asked.amount.currency.text());
+  std::string text;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto currency = currencies.find(rows[i].transfer);
+    const bool known = currency != currencies.end();
+    (text += csv_row(rows[i], entries[i], known ? currency->second : std::string_view{})) += "\r\n";
+  }
+  return text;
+}
+
+std::string csv_row(const Row& row, const Entry& entry, std::string_view expired_in) {
+  Told said = told(entry);
+  if (std::holds_alternative<Expired>(entry.what)) said.currency = expired_in;
   const std::string line = joined({std::to_string(row.sequence), time_text(row.time_ms), said.what, said.status,
                                    said.account, text_or_empty(row.transfer), text_or_empty(row.of),
                                    text_or_empty(row.debit), text_or_empty(row.credit), said.currency});
@@ -180,12 +240,8 @@ std::string statement_text(const Account& account, const std::vector<StatementLi
   add("time", "what", "change", "posted", "available", "other account", "reference");
   for (const StatementLine& one : lines) {
     const StatementRow row = shown(account, one);
-    std::string reference = row.reference;
-    for (char& c : reference) {
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';  // a terminal obeys such characters
-    }
     add(row.time.c_str(), row.what.c_str(), std::to_string(row.change_minor), std::to_string(row.posted_minor),
-        std::to_string(row.available_minor), row.other, reference);
+        std::to_string(row.available_minor), row.other, harmless(row.reference));
   }
   return text;
 }

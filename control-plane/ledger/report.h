@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,12 +18,16 @@ std::string time_text(std::int64_t time_ms);
 /// @error malformed: neither.
 Result<std::int64_t> time_of(std::string_view text);
 
-/// One cell: in quotes where it needs them. What a spreadsheet would take for a formula begins with an apostrophe.
+/// One cell: in quotes where it needs them. An apostrophe stands before what a spreadsheet would take for a formula, at
+/// the beginning and behind each semicolon, tab or line break, where another cell begins for some.
 std::string csv_cell(std::string_view text);
 
 std::string_view csv_header();
-/// A line of the journal as a row of CSV, without its end. @error malformed: not a line of ours.
-Result<std::string> csv_row(const Row& row);
+/// Lines of the journal as rows of CSV. One that tells of an expiry says nothing of the currency: that is looked up.
+/// @error malformed: not a line of ours; else what the store says.
+Result<std::string> csv_rows(Store& store, std::span<const Row> rows);
+/// One of them, without its end. `expired_in`: the currency of what it says has expired.
+std::string csv_row(const Row& row, const Entry& entry, std::string_view expired_in = {});
 /// A line of the journal as it was hashed, with its hash: `{"hash":"…","line":{…}}`.
 std::string json_row(const Row& row);
 

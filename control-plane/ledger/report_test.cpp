@@ -33,6 +33,8 @@ Row gift(const std::string& reference) {
   return row_of({1, 1'800'000'000'120, Answered{transfer, TransferStatus::created, 1}});
 }
 
+std::string csv_of(const Row& row) { return csv_row(row, from_line(row.line).value()); }
+
 }  // namespace
 
 TEST_CASE("report: times are written and read; a day is meant to its end, a second too") {
@@ -42,8 +44,13 @@ TEST_CASE("report: times are written and read; a day is meant to its end, a seco
   CHECK(time_of("2027-01-15").value() == time_of("2027-01-15T23:59:59.999Z").value());
   for (const char* bad :
        {"", "yesterday", "2027-13-01", "2027-01-15 08:00:00", "2027-01-15T08:00:00", "2027-01-15T08:00Z",
-        "2027-01-15T08:00:00.1Z", "2027-01-15T08:00:00.-12Z", "2027-01-15T08:00:00Zx"})
-    CHECK_MESSAGE(time_of(bad).error().code == Code::malformed, bad);
+        "2027-01-15T08:00:00.1Z", "2027-01-15T08:00:00.-12Z", "2027-01-15T08:00:00Zx", "2026-11-31", "2027-02-29",
+        "2027-02-29T08:00:00Z", "2027-01-00", "2027-01-15T24:00:00Z", "2027-01-15T08:00:60Z"}) {
+    const Result<std::int64_t> time = time_of(bad);
+    REQUIRE_MESSAGE(!time, bad);
+    CHECK_MESSAGE(time.error().code == Code::malformed, bad);
+  }
+  CHECK(time_of("2028-02-29"));
 }
 
 TEST_CASE(
@@ -52,11 +59,16 @@ TEST_CASE(
   CHECK(csv_cell("a,b") == "\"a,b\"");
   CHECK(csv_cell("say \"hi\"\n") == "\"say \"\"hi\"\"\n\"");
   for (const char* formula : {"=1+1", "+1", "-1", "@SUM(A1)", "\t=1"}) CHECK(csv_cell(formula).starts_with("\"'"));
-  const std::string row = csv_row(gift("=HYPERLINK(\"http://x\")")).value();
+  CHECK(csv_cell("gift;=cmd|'/C calc'!A1") == "\"gift;'=cmd|'/C calc'!A1\"");
+  CHECK(csv_cell("a;\t+1\n-1\r@SUM(A1);b") == "\"a;'\t'+1\n'-1\r'@SUM(A1);b\"");
+  CHECK(csv_cell("a; =1+1") == "\"a;' =1+1\"");
+  CHECK(csv_cell(";\"=1+1") == "\";'\"\"=1+1\"");
+  CHECK(csv_cell("a-b = c; d") == "\"a-b = c; d\"");
+  const std::string row = csv_of(gift("=HYPERLINK(\"http://x\")"));
   CHECK(row.find(",\"'=HYPERLINK(\"\"http://x\"\")\",") != std::string::npos);
   const auto commas = [](std::string_view text) { return std::ranges::count(text, ','); };
-  CHECK(commas(csv_row(gift("plain")).value()) == commas(csv_header()));
-  CHECK(commas(csv_row(row_of({1, 5, AccountOpened{{kBank, {}, Side::debit, true}}})).value()) == commas(csv_header()));
+  CHECK(commas(csv_of(gift("plain"))) == commas(csv_header()));
+  CHECK(commas(csv_of(row_of({1, 5, AccountOpened{{kBank, {}, Side::debit, true}}}))) == commas(csv_header()));
 }
 
 TEST_CASE("report: a JSON line holds the bytes that were hashed") {
@@ -75,5 +87,8 @@ TEST_CASE("report: a statement counts on the side on which the account grows, an
   CHECK(statement_json(anna, {annas}).find("\"change_minor\":250,\"posted_minor\":250,") != std::string::npos);
   CHECK(statement_json(bank, {banks}).find("\"change_minor\":250,\"posted_minor\":250,") != std::string::npos);
   CHECK(statement_text(anna, {annas}).find('\x1b') == std::string::npos);
+  const Row odd = gift("a\u0080\u009f\u202a\u202e\u2066\u2069\u007fb\u00a0\u2029\u202f\u2065\u206aè漢");
+  CHECK(statement_text(anna, {{odd, from_line(odd.line).value(), Side::credit, odd.credit_after}})
+            .ends_with("  a       b\u00a0\u2029\u202f\u2065\u206aè漢\n"));
   CHECK(statement_csv(anna, {annas}).find(",250,250,250,") != std::string::npos);
 }

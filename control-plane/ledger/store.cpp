@@ -46,6 +46,12 @@ constexpr sql::Field kAccountFields[] = {
     {"credits"},   {"debits_pending"},  {"credits_pending"}, {"lines"},           {"recent", kText}};
 constexpr sql::Field kTransferFields[] = {{"id", kText}, {"sequence"}, {"state", kText}, {"reversed"}};
 constexpr sql::Field kPageFields[] = {{"account", kText}, {"first"}, {"lines", kText}};
+constexpr sql::Field kWriterFields[] = {{"one"}, {"epoch"}, {"since_ms"}};
+constexpr std::pair<std::string_view, std::span<const sql::Field>> kTables[] = {{"journal", kRowFields},
+                                                                                {"transfers", kTransferFields},
+                                                                                {"accounts", kAccountFields},
+                                                                                {"pages", kPageFields},
+                                                                                {"writer", kWriterFields}};
 
 Error damaged(std::string_view what, std::string_view where) {
   return {Code::malformed, "the ledger's tables are damaged: " + std::string{what} + ' ' + std::string{where}};
@@ -146,14 +152,12 @@ sql::Values cells_of(std::span<const Page> pages) {
 
 }  // namespace
 
-Result<Store> Store::open(const std::string& address, bool make) {
+Result<Store> Store::connect(const std::string& address) {
   sql::Options options{
       .address = address, .connections = 1, .synchronous_full = true, .read_committed = true, .require_fsync = true};
   std::string file;
   if (address.starts_with(kSqlite)) {
     file = address.substr(kSqlite.size());
-    std::error_code ignored;
-    if (!make && !std::filesystem::exists(file, ignored)) return fail(Code::not_found, "there is no ledger at", file);
     // Nobody else's business: SQLite gives its other files the rights of this one. One that is there is not touched: to
     // close a descriptor of it would drop the locks that SQLite has in this process.
     const int made = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -165,18 +169,30 @@ Result<Store> Store::open(const std::string& address, bool make) {
         " options='-c search_path=ledger' keepalives_idle=30 keepalives_interval=10 keepalives_count=3 "
         "tcp_user_timeout=60000";
   }
-  const Result<std::shared_ptr<sql::Database>> database = sql::Database::open(options);
+  Result<std::shared_ptr<sql::Database>> database = sql::Database::open(options);
   if (!database) return database.error().in("open the ledger");
-  Store store{*database, std::move(file)};
+  return Store{std::move(*database), std::move(file)};
+}
+
+Result<void> Store::make() {
+  if (engine() == sql::Engine::postgresql) {
+    const auto made = database_->read(
+        [](sql::Session& session) { return session.run("ledger.schema", "CREATE SCHEMA IF NOT EXISTS ledger"); });
+    if (!made) return made.error().in("open the ledger");
+  }
+  const Result<void> migrated = sql::migrate(*database_, schema(engine()));
+  return migrated ? Result<void>{} : migrated.error().in("open the ledger");
+}
+
+Result<Store> Store::open(const std::string& address, bool make) {
+  std::error_code ignored;
+  if (!make && address.starts_with(kSqlite) && !std::filesystem::exists(address.substr(kSqlite.size()), ignored))
+    return fail(Code::not_found, "there is no ledger at", address.substr(kSqlite.size()));
+  Result<Store> store = connect(address);
+  if (!store) return store;
   if (make) {
-    if (store.engine() == sql::Engine::postgresql) {
-      const auto made = store.database_->read(
-          [](sql::Session& session) { return session.run("ledger.schema", "CREATE SCHEMA IF NOT EXISTS ledger"); });
-      if (!made) return made.error().in("open the ledger");
-    }
-    if (const Result<void> migrated = sql::migrate(*store.database_, schema(store.engine())); !migrated)
-      return migrated.error().in("open the ledger");
-  } else if (const Result<Epoch> epoch = store.epoch(); !epoch) {
+    if (const Result<void> made = store->make(); !made) return pass(made);
+  } else if (const Result<Epoch> epoch = store->epoch(); !epoch) {
     // A table that is not there is a wrong statement to both engines.
     if (epoch.error().code != Code::internal) return epoch.error().in("open the ledger");
     return fail(Code::not_found, "there is no ledger in this database");
@@ -477,6 +493,32 @@ Result<std::int64_t> Store::number(std::string_view name, std::string_view query
 Result<std::int64_t> Store::count_lines() { return number("ledger.count", "SELECT COUNT(*) FROM journal"); }
 
 Result<std::int64_t> Store::count_transfers() { return number("ledger.count", "SELECT COUNT(*) FROM transfers"); }
+
+Result<std::int64_t> Store::count_accounts() { return number("ledger.count", "SELECT COUNT(*) FROM accounts"); }
+
+Result<std::int64_t> Store::count_pages() { return number("ledger.count", "SELECT COUNT(*) FROM pages"); }
+
+Result<void> Store::check_types() {
+  if (engine() == sql::Engine::postgresql) return {};
+  for (const auto& [table, fields] : kTables) {
+    std::string good;
+    for (const auto& [name, kind] : fields) {
+      if (!good.empty()) good += " AND ";
+      ((good += "typeof(") += name) += kind == kText ? ") = 'text'" : ") = 'integer'";
+      if (kind == kText) ((good += " AND instr(") += name) += ", char(0)) = 0";
+    }
+    const auto wrong = look([&](sql::Session& session) {
+      return session.row<std::string>("ledger.types", "SELECT CAST(" + std::string{fields.front().name} +
+                                                          " AS TEXT) FROM " + std::string{table} + " WHERE NOT (" +
+                                                          good + ") LIMIT 1");
+    });
+    if (!wrong) return pass(wrong);
+    if (*wrong)
+      return fail(Code::conflict, "table " + std::string{table} + ": a value of another type than its column's, at",
+                  std::get<0>(**wrong));
+  }
+  return {};
+}
 
 Result<std::int64_t> Store::count_pending() {
   return number("ledger.count", "SELECT COUNT(*) FROM transfers WHERE state = 'pending'");

@@ -94,6 +94,11 @@ class Store {
   /// @error not_found: there is no ledger, and none is to be made; conflict: one of a newer program, or PostgreSQL
   ///        without fsync.
   static Result<Store> open(const std::string& address, bool make);
+  /// The connection alone, to a ledger or to where there is none yet: whoever makes or changes tables takes the fence
+  /// first. @error conflict: PostgreSQL without fsync.
+  static Result<Store> connect(const std::string& address);
+  /// Makes what tables are missing. @error conflict: the ledger is of a newer program.
+  Result<void> make();
   [[nodiscard]] sql::Engine engine() const { return database_->engine(); }
   [[nodiscard]] sql::Database& database() { return *database_; }
   /// The file of an SQLite ledger; empty on PostgreSQL.
@@ -132,6 +137,11 @@ class Store {
   Result<std::vector<TransferRow>> transfer_rows(std::span<const TransferId> ids);
   Result<std::int64_t> count_lines();
   Result<std::int64_t> count_transfers();
+  Result<std::int64_t> count_accounts();
+  Result<std::int64_t> count_pages();
+  /// Whether each value is of the type that its column was declared with, and ends where it is read to end: SQLite
+  /// keeps what it is given, and 5.7 would be read as 5. @error conflict: which is not.
+  Result<void> check_types();
   Result<std::int64_t> count_pending();
   /// Transfers whose `reversed` is not what their reversals add up to.
   Result<std::int64_t> count_wrongly_reversed();

@@ -81,6 +81,7 @@ class Check {
     }
     if (noted_ && noted_->sequence > replay_.sequence())
       return wrong("the journal ends before the line that was noted down, at", replay_.sequence());
+    if (auto typed = store_->check_types(); !typed) return pass(typed);
     if (auto accounts = check_accounts(); !accounts) return pass(accounts);
     if (auto counts = check_counts(); !counts) return pass(counts);
     return Verified{.end = {replay_.sequence(), replay_.time_ms(), replay_.hash()},
@@ -222,6 +223,7 @@ class Check {
 
   Result<void> check_accounts() {
     std::unordered_map<AccountId, Listed> kept;  // pages come in order, and what is recent behind them
+    std::int64_t pages_listed = 0;
     for (Page last;;) {
       const std::int64_t first = last.lines.empty() ? 0 : last.lines.front();
       Result<std::vector<Page>> pages = store_->pages_after(last.account, first, kAccountsAtOnce);
@@ -229,6 +231,7 @@ class Check {
       for (const Page& page : *pages) {
         for (const std::int64_t line : page.lines) kept[page.account].add(line);
       }
+      pages_listed += static_cast<std::int64_t>(pages->size());
       if (pages->size() < kAccountsAtOnce) break;
       last = std::move(pages->back());
     }
@@ -246,6 +249,17 @@ class Check {
     }
     if (count != replay_.book().accounts().size() || kept.size() != count)
       return fail(Code::conflict, "the table of accounts has more or fewer than the journal opened:", count);
+    return check_all_listed(static_cast<std::int64_t>(count), pages_listed);
+  }
+
+  /// A row whose key is that of nobody comes in no list, and counts in every sum.
+  Result<void> check_all_listed(std::int64_t accounts, std::int64_t pages) {
+    const Result<std::int64_t> all_accounts = store_->count_accounts();
+    if (!all_accounts) return pass(all_accounts);
+    if (*all_accounts != accounts) return wrong("the table of accounts has rows that are none:", *all_accounts);
+    const Result<std::int64_t> all_pages = store_->count_pages();
+    if (!all_pages) return pass(all_pages);
+    if (*all_pages != pages) return wrong("the table of pages has rows that are none:", *all_pages);
     return {};
   }
 

@@ -32,19 +32,28 @@ std::size_t weight(const Request& request) {
   return linked == nullptr ? 1 : linked->size();
 }
 
-/// What is no request at all is answered without asking anybody.
+/// What is no request at all is answered without asking anybody. Not so where another of its group is one: that may
+/// have been answered before, and is told so.
 std::optional<Reply> refused_at_once(const Request& request) {
   const auto* const linked = std::get_if<Linked>(&request);
   if (linked == nullptr) return std::nullopt;
   if (linked->empty() || linked->size() > kLinkedMax) return Reply{Outcome::not_a_group, {}};
-  std::vector<TransferStatus> answers(linked->size(), TransferStatus::linked_transfer_failed);
-  for (std::size_t i = 0; i < linked->size(); ++i) {
-    const std::optional<TransferStatus> status = malformed((*linked)[i]);
-    if (!status) continue;
-    answers[i] = *status;
-    return Reply{Outcome::answered, std::move(answers)};
+  std::vector<TransferStatus> answers;
+  for (const Transfer& transfer : *linked) {
+    const std::optional<TransferStatus> status = malformed(transfer);
+    if (!status) return std::nullopt;
+    answers.push_back(*status);
   }
-  return std::nullopt;
+  return Reply{Outcome::answered, std::move(answers)};
+}
+
+/// The queue is bounded in transfers: of a reference that is too long it keeps no more than makes it so.
+void shorten(Request& request) {
+  auto* const linked = std::get_if<Linked>(&request);
+  if (linked == nullptr) return;
+  for (Transfer& transfer : *linked) {
+    if (transfer.reference.size() > kReferenceBytesMax) transfer.reference = std::string(kReferenceBytesMax + 1, '.');
+  }
 }
 
 /// Requests that are judged together, and what they will be answered once that is on disk.
@@ -95,6 +104,7 @@ class ThreadedWriter final : public Writer {
 
   void ask(Request request, OnReply on_reply) override {
     if (const std::optional<Reply> reply = refused_at_once(request)) return on_reply(*reply);
+    shorten(request);
     Outcome outcome = Outcome::answered;
     {
       const std::lock_guard lock{mutex_};
@@ -168,6 +178,10 @@ class ThreadedWriter final : public Writer {
       const bool judges = writing_ ? queued_ >= kJudgeAheadMin && has_room() : queued_ > 0;
       if (written_ || judges) return true;
       if (stopping_ && !writing_ && queued_ == 0) return false;
+      if (!ledger_ && !taken_over_) {  // something may expire meanwhile, of which nobody asks
+        if (wake_judge_.wait_until(lock, reopen_after_) == std::cv_status::timeout) return true;
+        continue;
+      }
       const std::int64_t expiry_ms = ledger_ && !writing_ ? ledger_->desk.book().next_expiry_ms() : kNever;
       if (expiry_ms == kNever) {
         wake_judge_.wait(lock);
@@ -274,12 +288,13 @@ class ThreadedWriter final : public Writer {
         failed = std::move(written->batch);
       }
     }
+    const bool lost = error.code == Code::conflict && epoch_is_lost();
     ledger_.reset();
     {
       const std::lock_guard lock{mutex_};
       ++counts_.failures;
     }
-    if (error.code == Code::conflict) {
+    if (lost) {
       lose(error);
     } else {
       log_warning("the ledger could not be written, and is read anew", {{"error", error}});
@@ -303,35 +318,46 @@ class ThreadedWriter final : public Writer {
     log_error("this writer of the ledger stops", {{"error", error}});
   }
 
-  /// Reads the ledger anew from the disk, on new connections, if it is still ours.
+  /// Another epoch is the one proof that somebody has taken over: a conflict may be the database's own (it may not be
+  /// used as it is set up just now), and pass.
+  [[nodiscard]] bool epoch_is_lost() {
+    const Result<Epoch> epoch = ledger_->writes.epoch();
+    return epoch && *epoch != epoch_;
+  }
+
+  /// Reads the ledger anew from the disk, on new connections, if it is still ours. Whatever fails is tried again later.
   bool reopen() {
     if (taken_over_ || Steady::now() < reopen_after_) return false;
+    Result<Ledger> ledger = read_anew();
     reopen_after_ = Steady::now() + std::chrono::milliseconds{kReopenPauseMs};
-    const Result<void> done = [this]() -> Result<void> {
-      Result<Store> store = Store::open(options_.address, false);
-      if (!store) return pass(store);
-      const Result<Epoch> epoch = store->epoch();
-      if (!epoch) return pass(epoch);
-      if (*epoch != epoch_) return taken_over_by_another();
-      // Who takes over has another epoch. With ours still there it is our old connection, which the server has not
-      // ended yet, or somebody who has the lock and not the epoch yet: the next time shows which.
-      if (auto held = fence_->hold(*store); !held) return fail(Code::unavailable, held.error().message);
-      if (auto renewed = store->renew(); !renewed) return renewed;
-      Result<Ledger> ledger = Ledger::load(std::move(*store), *fence_, options_.address);
-      if (!ledger) return pass(ledger);
+    if (ledger) {
       ledger_.emplace(std::move(*ledger));
-      return {};
-    }();
-    if (done) {
+      unavailable_because_.clear();
       log_info("the ledger is written again", {{"sequence", ledger_->desk.end().sequence}});
       return true;
     }
-    if (done.error().code == Code::conflict) {
-      lose(done.error());
-    } else {
-      log_warning("the ledger is not available", {{"error", done.error()}});
+    if (!taken_over_ && ledger.error().message != unavailable_because_) {
+      log_warning("the ledger is not available", {{"error", ledger.error()}});
+      unavailable_because_ = ledger.error().message;
     }
     return false;
+  }
+
+  Result<Ledger> read_anew() {
+    Result<Store> store = Store::open(options_.address, false);
+    if (!store) return pass(store);
+    const Result<Epoch> epoch = store->epoch();
+    if (!epoch) return pass(epoch);
+    if (*epoch != epoch_) {
+      std::unexpected<Error> lost = taken_over_by_another();
+      lose(lost.error());
+      return lost;
+    }
+    // Who takes over has another epoch. With ours still there it is our old connection, which the server has not
+    // ended yet, or somebody who has the lock and not the epoch yet: the next time shows which.
+    if (auto held = fence_->hold(*store); !held) return pass(held);
+    if (auto renewed = store->renew(); !renewed) return pass(renewed);
+    return Ledger::load(std::move(*store), *fence_, options_.address);
   }
 
   // --- the writing thread
@@ -373,6 +399,7 @@ class ThreadedWriter final : public Writer {
   bool writing_ = false;          ///< a batch was handed over, and its end not seen yet
   std::int64_t time_ms_ = 0;
   Steady::time_point reopen_after_;
+  std::string unavailable_because_;  ///< as it was logged
 
   // Both threads', and theirs who ask.
   mutable std::mutex mutex_;
@@ -421,10 +448,11 @@ Reply Writer::ask(Request request) {
 }
 
 Result<std::unique_ptr<Writer>> Writer::start(const WriterOptions& options) {
-  Result<Store> store = Store::open(options.address, true);
+  Result<Store> store = Store::connect(options.address);
   if (!store) return pass(store);
   Result<std::unique_ptr<Fence>> fence = Fence::take(*store, options.wait);
   if (!fence) return pass(fence);
+  if (auto made = store->make(); !made) return pass(made);
   if (auto renewed = renew(*store, options.wait); !renewed) return pass(renewed);
   const Result<Epoch> epoch = store->take_epoch(to_unix_ms(wall_now()));
   if (!epoch) return pass(epoch);

@@ -6,8 +6,8 @@
 //   (*writer)->ask(Linked{gift}, [](const Reply& reply) { … });   // once it is on disk
 //
 // When a commit fails, nobody knows whether it stands. All in it and all that was judged behind it are told
-// `unavailable` (and the latter, when something can't be looked up), memory is dropped, and the next request finds the
-// ledger read anew from the disk: who asks again with the same ids gets the one true answer.
+// `unavailable` (and the latter, when something can't be looked up), memory is dropped, and the
+// ledger is read anew from the disk: who asks again with the same ids gets the one true answer.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ inline constexpr std::size_t kBatchTransfersMax = 4'096;
 inline constexpr std::size_t kQueueTransfersMax = 4 * kBatchTransfersMax;
 /// While a batch is written, the next is judged when so many transfers wait: each time costs a look into the database.
 inline constexpr std::size_t kJudgeAheadMin = 512;
-/// After a failure the disk is asked again at once, then when somebody asks us and not more often than this.
+/// After a failure the ledger is read anew at once, and again so often until that works, whether somebody asks or not:
+/// what is pending expires by itself.
 inline constexpr std::int64_t kReopenPauseMs = 500;
 
 enum class Outcome : std::uint8_t {

@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <filesystem>
+#include <functional>
 #include <future>
 #include <thread>
 
@@ -14,6 +16,23 @@
 using namespace ribalta;
 using namespace ribalta::ledger;
 using namespace ribalta::ledger::testing;
+
+namespace {
+
+using Tell = std::function<std::int64_t(const char*)>;
+Tell session_at(const std::string& address) {
+  return [database = sql::Database::open({.address = address, .connections = 1}).value()](const char* statement) {
+    const auto told =
+        database->read([statement](sql::Session& session) { return session.row<std::int64_t>("tell", statement); });
+    return std::get<0>(told.value().value());
+  };
+}
+/// Of this database, but the one that says so.
+constexpr const char* kEndConnections =
+    "SELECT COUNT(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = current_database() AND pid "
+    "<> pg_backend_pid()";
+
+}  // namespace
 
 TEST_CASE("writer: a connection that is lost while it had nothing to do costs an answer, and nothing else") {
   if (!ribalta::testing::PostgresCluster::installed()) return;
@@ -44,6 +63,15 @@ TEST_CASE("fence: a connection to where nobody has the fence is not beside it") 
   CHECK(fence->is_beside(elsewhere).error().code == Code::unavailable);
   const std::unique_ptr<Fence> another = Fence::take(elsewhere, false).value();
   CHECK(fence->is_beside(elsewhere).error().code == Code::unavailable);
+}
+
+TEST_CASE("writer: as long as another has the fence it makes and changes no table") {
+  on_each_engine([](const std::string& address) {
+    Store another = Store::connect(address).value();
+    const std::unique_ptr<Fence> fence = Fence::take(another, false).value();
+    CHECK(Writer::start({.address = address}).error().code == Code::conflict);
+    CHECK(Store::open(address, false).error().code == Code::not_found);
+  });
 }
 
 TEST_CASE("writer: the greatest id is known after a start in a database of any language") {
@@ -236,6 +264,35 @@ TEST_CASE("writer: what is no request is refused at the door, and its id stays f
   });
 }
 
+TEST_CASE("writer: what was answered before is answered alike beside what is no request, also after a restart") {
+  on_each_engine([](const std::string& address) {
+    const Transfer gift = direct(5, kBank, kAnna, 100);
+    const Transfer dear = direct(4, kAnna, kBruno, 5'000);
+    const Transfer fresh = direct(3, kAnna, kBruno, 10);
+    Transfer bad = direct(6, kBank, kAnna, 100);
+    bad.reference = std::string(1'000'000, 'x');
+    const Linked mixed{gift, bad, dear, fresh};
+    const std::vector answers{TransferStatus::exists, TransferStatus::reference_too_long,
+                              TransferStatus::insufficient_funds, TransferStatus::linked_transfer_failed};
+    {
+      Bench bench{address};
+      bench.open_accounts();
+      CHECK(bench.ask_linked(mixed) ==
+            std::vector{TransferStatus::linked_transfer_failed, TransferStatus::reference_too_long,
+                        TransferStatus::linked_transfer_failed, TransferStatus::linked_transfer_failed});
+      REQUIRE(bench.ask(gift) == TransferStatus::created);
+      REQUIRE(bench.ask(dear) == TransferStatus::insufficient_funds);
+      CHECK(bench.ask_linked(mixed) == answers);
+    }
+    Bench bench{address};
+    CHECK(bench.ask_linked(mixed) == answers);
+    CHECK(bench.ask_linked({bad, bad}) == std::vector(2, TransferStatus::reference_too_long));
+    CHECK(bench.ask(fresh) == TransferStatus::created);
+    CHECK(bench.posted_of(kAnna) == 90);
+    bench.check_whole(6);
+  });
+}
+
 TEST_CASE("writer: many at once get each their own answer; a full queue refuses, and takes nothing of that") {
   on_each_engine([](const std::string& address) {
     constexpr std::uint64_t kAsked = 3'000;
@@ -316,6 +373,67 @@ TEST_CASE(
   REQUIRE(tell("SELECT 1 FROM (SELECT pg_advisory_unlock_all()) freed"));
   CHECK(bench.insist(gift.front()) == TransferStatus::created);
   bench.check_whole(4);
+}
+
+TEST_CASE(
+    "writer: a server that must not be used as it is set up is unavailable until that is mended; what is pending "
+    "expires then, without anybody asking") {
+  if (!ribalta::testing::PostgresCluster::installed()) return;
+  const std::string address = fresh_address(sql::Engine::postgresql);
+  std::atomic<std::int64_t> now{kNow};
+  Bench bench{address, [&now] { return now.load(); }};
+  bench.open_accounts();
+  REQUIRE(bench.ask(direct(1, kBank, kAnna, 100)) == TransferStatus::created);
+  REQUIRE(bench.ask(pending(2, kAnna, kBruno, 80, kNow + 30)) == TransferStatus::created);
+  const Tell tell = session_at(address);
+  const auto set_up = [&](const std::string& value) {
+    const auto server = sql::Database::open({.address = address, .connections = 1}).value();
+    REQUIRE(server->read(
+        [&](sql::Session& session) { return session.run("set", "ALTER SYSTEM SET full_page_writes = " + value); }));
+    tell("SELECT CAST(CAST(pg_reload_conf() AS INTEGER) AS BIGINT)");
+    for (std::string shown; shown != value; std::this_thread::sleep_for(std::chrono::milliseconds{5})) {
+      const auto another = sql::Database::open({.address = address, .connections = 1}).value();
+      const auto row = another->read([](sql::Session& session) {
+        return session.row<std::string>("show", "SELECT current_setting('full_page_writes')");
+      });
+      shown = std::get<0>(row.value().value());
+    }
+  };
+  const Linked gift{direct(3, kBank, kAnna, 100)};
+  set_up("off");
+  REQUIRE(tell(kEndConnections) >= 2);
+  for (int i = 0; i < 3; ++i) {
+    CHECK(bench.writer->ask(gift).outcome == Outcome::unavailable);
+    std::this_thread::sleep_for(std::chrono::milliseconds{kReopenPauseMs});
+  }
+  CHECK_FALSE(bench.writer->taken_over());
+  now = kNow + 30;
+  set_up("on");
+  CHECK(bench.lines_reach(6));
+  CHECK(bench.insist(gift.front()) == TransferStatus::created);
+  bench.check_whole(7);
+}
+
+TEST_CASE("writer: after a write that failed, SQLite's log begins anew before anything is answered from the file") {
+  const std::string address = fresh_address(sql::Engine::sqlite);
+  Bench bench{address};
+  bench.open_accounts();
+  const Transfer before = direct(1, kBank, kAnna, 100);
+  REQUIRE(bench.ask(before) == TransferStatus::created);
+  // As long as another has the file open, nobody's last connection empties the log.
+  const auto other = sql::Database::open({.address = address, .connections = 1}).value();
+  const auto tell = [&other](const char* statement) {
+    REQUIRE(other->read([statement](sql::Session& session) { return session.run("tell", statement); }));
+  };
+  tell("CREATE TRIGGER fails BEFORE INSERT ON journal WHEN NEW.minor = 666 BEGIN SELECT RAISE(ABORT, 'no'); END");
+  const std::filesystem::path log = address.substr(std::string_view{"sqlite:"}.size()) + "-wal";
+  REQUIRE(std::filesystem::file_size(log) > 0);
+  CHECK(bench.writer->ask(Linked{direct(2, kBank, kAnna, 666)}).outcome == Outcome::unavailable);
+  CHECK(bench.insist(before) == TransferStatus::exists);
+  CHECK(std::filesystem::file_size(log) == 0);
+  tell("DROP TRIGGER fails");
+  CHECK(bench.insist(direct(2, kBank, kAnna, 666)) == TransferStatus::created);
+  bench.check_whole(5);
 }
 
 TEST_CASE("writer: one that waits takes over as soon as the other is gone") {

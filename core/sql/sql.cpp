@@ -8,12 +8,11 @@
 #include <bit>
 #include <cassert>
 #include <condition_variable>
+#include <cstdio>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <thread>
-
-#include "core/log.h"
 
 namespace ribalta::sql {
 namespace {
@@ -93,9 +92,11 @@ class SociSession final : public Session {
     return guarded("connect", [&]() -> Result<void> {
       broken_ = false;
       read_committed_ = options.read_committed;
+      synchronous_full_ = options.synchronous_full;
       if (engine_ == Engine::postgresql) {
         session_.open(soci::postgresql, connect_);
-        session_ << "SET client_min_messages = warning";  // notices go to standard error
+        PQsetNoticeReceiver(connection(), &SociSession::take_warning, this);
+        session_ << "SET client_min_messages = warning";
         return make_durable(options);
       }
       session_.open(soci::sqlite3, "dbname=\"" + connect_ + "\"");
@@ -129,7 +130,15 @@ class SociSession final : public Session {
   Result<void> begin_reading() {
     return plain("begin", engine_ == Engine::sqlite ? "BEGIN" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   }
-  Result<void> commit() { return plain("commit", "COMMIT"); }
+  /// Where somebody cancels a commit that waits for a standby, the server says so in a warning, and that the commit is
+  /// done: it is, there alone (PostgreSQL 15, syncrep.c). Whoever is to be answered for what is durable isn't yet.
+  Result<void> commit() {
+    warned_ = false;
+    Result<void> done = plain("commit", "COMMIT");
+    if (!done || !warned_ || !synchronous_full_) return done;
+    broken_ = true;
+    return fail(Code::unavailable, "commit: the server has warned of it, and a standby may not have it");
+  }
   void rollback() {
     const Again before = again_;
     if (!plain("rollback", "ROLLBACK")) broken_ = true;
@@ -224,21 +233,20 @@ class SociSession final : public Session {
   /// COPY, which SOCI does not have: half the server's work of a list for each column (PostgreSQL 15, §34.10).
   Result<void> copy_in(std::string_view name, std::string_view table, std::span<const Field> fields,
                        std::span<const Value> cells) {
-    PGconn* const connection = static_cast<soci::postgresql_session_backend*>(session_.get_backend())->conn_;
+    PGconn* const to = connection();
     again_ = {};
     std::string statement = "COPY " + std::string{table} + " (";
     for (const Field& field : fields) (statement += field.name) += &field == &fields.back() ? ')' : ',';
     statement += " FROM STDIN (FORMAT binary)";
     const std::string rows = binary_rows(fields.size(), cells);
     if (rows.size() > kCopyBytesMax) return fail(Code::limit, name, "too many bytes for one insert");
-    if (auto begun = ended_with(name, PGRES_COPY_IN, PQexec(connection, statement.c_str())); !begun) return begun;
-    if (PQputCopyData(connection, rows.data(), static_cast<int>(rows.size())) != 1 ||
-        PQputCopyEnd(connection, nullptr) != 1) {
+    if (auto begun = ended_with(name, PGRES_COPY_IN, PQexec(to, statement.c_str())); !begun) return begun;
+    if (PQputCopyData(to, rows.data(), static_cast<int>(rows.size())) != 1 || PQputCopyEnd(to, nullptr) != 1) {
       broken_ = true;
       return fail(Code::unavailable, name, "the rows do not get to the server");
     }
-    Result<void> done = ended_with(name, PGRES_COMMAND_OK, PQgetResult(connection));
-    while (PGresult* const more = PQgetResult(connection)) PQclear(more);
+    Result<void> done = ended_with(name, PGRES_COMMAND_OK, PQgetResult(to));
+    while (PGresult* const more = PQgetResult(to)) PQclear(more);
     return done;
   }
 
@@ -333,10 +341,12 @@ class SociSession final : public Session {
     }
   }
 
+  /// The setting is always the session's own: one that comes from the server's files would follow them when they are
+  /// read anew.
   Result<void> make_durable(const Options& options) {
     if (options.synchronous_full) {
-      session_ << "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') "
-                  "NOT IN ('on', 'remote_apply')";
+      session_ << "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN "
+                  "'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
     }
     if (!options.require_fsync) return {};
     std::string off;
@@ -346,6 +356,16 @@ class SociSession final : public Session {
     if (!off.empty())
       return fail(Code::conflict, "PostgreSQL may lose what it has committed, since it is off there", off);
     return {};
+  }
+
+  [[nodiscard]] PGconn* connection() {
+    return static_cast<soci::postgresql_session_backend*>(session_.get_backend())->conn_;
+  }
+
+  /// What the server says beside its results goes to standard error, as libpq would have it, and is noted.
+  static void take_warning(void* session, const PGresult* notice) {
+    static_cast<SociSession*>(session)->warned_ = true;
+    std::fputs(PQresultErrorMessage(notice), stderr);
   }
 
   Result<void> plain(std::string_view name, const std::string& statement) {
@@ -380,6 +400,8 @@ class SociSession final : public Session {
   Again again_;
   bool broken_ = true;
   bool read_committed_ = false;
+  bool synchronous_full_ = false;
+  bool warned_ = false;  ///< by the server, since it was looked at
 };
 
 class SociDatabase final : public Database {

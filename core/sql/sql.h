@@ -170,8 +170,9 @@ struct Options {
   std::string address;
   std::size_t connections = 4;            ///< 1..32; a caller waits at most `wait` for one
   std::chrono::milliseconds wait{5'000};  ///< for a connection, and for SQLite's write lock
-  /// A commit that was answered is on disk. SQLite: fsync at each commit, not only at checkpoints. PostgreSQL: with
-  /// `synchronous_commit` below `on` it is switched on.
+  /// A commit that was answered is on disk. SQLite: fsync at each commit, not only at checkpoints. PostgreSQL:
+  /// `synchronous_commit` is `on` or what is above, whatever the server's files say later; where somebody cancels the
+  /// wait for a standby, the commit is `unavailable`, though it may stand.
   bool synchronous_full = false;
   /// PostgreSQL: write transactions are READ COMMITTED instead of SERIALIZABLE, which notes each row that is read. For
   /// one writer, who locks what it checks (`FOR SHARE`).

@@ -404,4 +404,31 @@ TEST_CASE("a commit that is to be durable is so whatever the database's own sett
   }
 }
 
+TEST_CASE("a connection whose commits are durable stays so when the server reads its settings anew") {
+  for (const Engine engine : testing::engines()) {
+    if (engine != Engine::postgresql) continue;
+    const std::string address = testing::fresh_database(engine);
+    const auto durable = Database::open({.address = address, .connections = 1, .synchronous_full = true}).value();
+    const auto shown = [&durable](std::string_view name) {
+      const auto row = durable->read(
+          [name](Session& session) { return session.row<std::string>("show", "SELECT current_setting(:1)", {name}); });
+      return std::get<0>(row.value().value());
+    };
+    REQUIRE(shown("synchronous_commit") == "on");
+    const auto plain = Database::open({.address = address, .connections = 1}).value();
+    const auto tell = [&plain](const std::string& statement) {
+      REQUIRE(plain->read([&](Session& session) { return session.run("tell", statement); }));
+    };
+    tell("ALTER SYSTEM SET synchronous_commit = off");
+    tell("ALTER SYSTEM SET work_mem = '5MB'");  // shows when the connection has them
+    tell("SELECT pg_reload_conf()");
+    for (int i = 0; i < 3'000 && shown("work_mem") != "5MB"; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds{10});  // nobody tells
+    CHECK(shown("work_mem") == "5MB");
+    CHECK(shown("synchronous_commit") == "on");
+    tell("ALTER SYSTEM RESET ALL");
+    tell("SELECT pg_reload_conf()");
+  }
+}
+
 }  // namespace ribalta::sql

@@ -6,7 +6,7 @@ import { root, run } from './instance.mjs';
 /** Those that write below the data folder. */
 const daemons = ['control', 'packager', 'ingest', 'transcode'];
 /** Of the numbers in the control file, in its order. */
-const at = { full: 0, full_per_mille: 4, broken_per_mille: 8, seed: 12, no_space: 16, broken: 20, cut: 24 };
+const at = { full: 0, full_per_mille: 4, broken_per_mille: 8, seed: 12, no_space: 16, broken: 20, cut: 24, syncs: 28 };
 
 export class Disk {
   /** Puts it below the daemons of an instance, which are restarted for it. */
@@ -16,7 +16,7 @@ export class Disk {
     disk.control = path.join(instance.data, 'run/disk_faults');
     const made = await run('clang-19', ['-shared', '-fPIC', '-O2', '-Wall', '-Wextra', '-Werror', '-o', library, path.join(root, 'tests/faults/disk_faults.c')]);
     if (made.code !== 0) throw new Error(`clang-19: ${made.stderr}`);
-    writeFileSync(disk.control, Buffer.alloc(28));
+    writeFileSync(disk.control, Buffer.alloc(32));
     disk.#set('seed', seed);
     chmodSync(library, 0o755);
     chmodSync(disk.control, 0o666); // the daemons may run as another user

@@ -42,6 +42,12 @@ test('verify, statement and export of three thousand transfers', async () => {
   assert.equal(statement.length, kTransfers);
   assert.equal(statement.reduce((sum, line) => sum + line.change_minor, 0), statement[0].posted_minor);
   assert.match((await ribalta('ledger', 'statement', bank)).stdout, new RegExp(`^account ${bank}  EUR, grows on debit\nposted ${statement[0].posted_minor}, `));
+  for (const form of [[], ['--csv'], ['--json']]) {
+    assert.match((await ribalta('ledger', 'statement', bank, ...form)).stderr, /^These are the latest 50 lines; the account has earlier ones: --limit/);
+    const all = await ribalta('ledger', 'statement', bank, '--limit', String(kTransfers), ...form);
+    assert.deepEqual([all.code, all.stderr], [0, '']);
+  }
+  assert.equal((await ribalta('ledger', 'statement', bank, '--until', '2026-11-31')).code, 2);
   const unknown = await ribalta('ledger', 'statement', 'f'.repeat(32));
   assert.equal(unknown.code, 1);
   assert.match(unknown.stderr, /There is no account/);
@@ -60,6 +66,8 @@ test('verify, statement and export of three thousand transfers', async () => {
   assert.equal(csv.length, lines + 1);
 
   assert.equal((await ribalta('ledger', 'verify', '--noted', `${lines}:${hash}`)).code, 0);
+  assert.equal((await ribalta('ledger', 'verify', '--noted', `${lines}:${hash.toUpperCase()}`)).code, 0);
+  assert.equal((await ribalta('ledger', 'verify', '--noted', `${lines}:${'x'.repeat(64)}`)).code, 2);
   const noted = await ribalta('ledger', 'verify', '--noted', `${lines}:${'0'.repeat(64)}`);
   assert.equal(noted.code, 1);
   assert.match(noted.stderr, /NOT in order.*noted/);
@@ -72,6 +80,15 @@ test('a ledger that was changed is told from one that cannot be read', async () 
   assert.match(changed.stderr, /^The ledger is NOT in order\. .*12000/);
   sqlite('UPDATE journal SET minor = minor - 1 WHERE sequence = 12000');
   assert.equal((await ribalta('ledger', 'verify')).code, 0);
+
+  sqlite('CREATE TABLE kept AS SELECT * FROM journal WHERE sequence = 12000; DELETE FROM journal WHERE sequence = 12000');
+  for (const form of ['--json', '--csv']) {
+    const exported = await ribalta('ledger', 'export', form);
+    assert.equal(exported.code, 1);
+    assert.match(exported.stderr, /NOT in order: there is no line 12000\b/);
+  }
+  sqlite('INSERT INTO journal SELECT * FROM kept; DROP TABLE kept');
+  assert.equal((await ribalta('ledger', 'export')).code, 0);
 
   sqlite('PRAGMA wal_checkpoint(TRUNCATE)');
   const pages = statSync(file).size / 4096;

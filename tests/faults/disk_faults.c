@@ -27,7 +27,8 @@ struct control {
   _Atomic uint32_t seed;
   _Atomic uint32_t no_space;  // calls that failed so, of all processes
   _Atomic uint32_t broken;
-  _Atomic uint32_t cut;  // writes of which a part was written
+  _Atomic uint32_t cut;    // writes of which a part was written
+  _Atomic uint32_t syncs;  // that were done, whatever fails
 };
 
 static struct control* control;
@@ -167,13 +168,18 @@ int posix_fallocate64(int fd, off_t offset, off_t size) {
 }
 int posix_fallocate(int fd, off_t offset, off_t size) { return posix_fallocate64(fd, offset, size); }
 
+static int counted(int fd, int done) {
+  if (done == 0 && control != NULL && is_ours(fd)) atomic_fetch_add(&control->syncs, 1);
+  return done;
+}
+
 int fsync(int fd) {
   if (active() && is_ours(fd) && breaks()) return -1;
-  return real_fsync(fd);
+  return counted(fd, real_fsync(fd));
 }
 int fdatasync(int fd) {
   if (active() && is_ours(fd) && breaks()) return -1;
-  return real_fdatasync(fd);
+  return counted(fd, real_fdatasync(fd));
 }
 int rename(const char* from, const char* to) {
   if (active() && is_below(to) && breaks()) return -1;
