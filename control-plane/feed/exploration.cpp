@@ -26,6 +26,8 @@ constexpr float kUsualPrior = 50;
 constexpr float kPriorViews = 1;
 constexpr float kShareMax = 0.5F;
 constexpr std::int64_t kExpireEveryMs = 60'000;
+/// Calls may come a little out of order.
+constexpr std::int64_t kSetBackMs = 60'000;
 /// Of a seed's random numbers; items have those from 2 on.
 constexpr std::uint64_t kPlaceStream = std::numeric_limits<std::uint64_t>::max();
 
@@ -46,6 +48,7 @@ Exploration::Exploration(const ExplorationOptions& options) : options_(options) 
   options_.first_impressions = std::max(options_.first_impressions, 1U);
   options_.growth = std::max(options_.growth, 1U);
   options_.stages = std::clamp<std::uint32_t>(options_.stages, 1, kStagesMax);
+  options_.cohort_quantile = options_.cohort_quantile > 0 ? std::min(options_.cohort_quantile, 1.0F) : 0;
   options_.share = options_.share > 0 ? std::min(options_.share, kShareMax) : 0;  // not a number: none
 }
 
@@ -66,30 +69,26 @@ void Exploration::enter(ItemIndex item, std::int64_t published_ms, std::int64_t 
   Trial& trial = trials_[item];
   if (published_ms > now_ms) {
     trial.state = State::later;
+    trial.due_ms = published_ms;
     later_.emplace(published_ms, item);
     return;
   }
   trial.since_ms = now_ms;
-  if (trial.shown >= budget(trial.stage)) {
-    trial.state = State::judged;
-    judged_.emplace(now_ms + std::chrono::milliseconds{kViewsAwaited}.count(), item);
-    return;
-  }
+  if (trial.shown >= budget(trial.stage)) return await_views(item, now_ms);
   trial.state = State::open;
   (trial.stage == 0 ? waiting_ : promoted_).push_back(item);
 }
 
 void Exploration::leave_lists(ItemIndex item) {
-  const auto is_it = [item](const auto& one) { return one.second == item; };
   switch (trials_[item].state) {
     case State::later:
-      std::erase_if(later_, is_it);
+      later_.erase({trials_[item].due_ms, item});
       break;
     case State::open:
       std::erase(trials_[item].stage == 0 ? waiting_ : promoted_, item);
       break;
     case State::judged:
-      std::erase_if(judged_, is_it);
+      judged_.erase({trials_[item].due_ms, item});
       break;
     case State::unknown:
     case State::hidden:
@@ -107,6 +106,8 @@ void Exploration::hide(ItemIndex item) {
 }
 
 void Exploration::pass(std::int64_t now_ms) {
+  if (now_ms < passed_ms_ - kSetBackMs) turn_back(now_ms);
+  passed_ms_ = now_ms;
   while (!later_.empty() && later_.begin()->first <= now_ms) {
     const auto [published_ms, item] = *later_.begin();
     later_.erase(later_.begin());
@@ -139,8 +140,23 @@ void Exploration::impression(ItemIndex item, std::int64_t now_ms) {
   Trial& trial = trials_[item];
   if (++trial.shown < budget(trial.stage) || trial.state != State::open) return;
   leave_lists(item);
+  await_views(item, now_ms);
+}
+
+void Exploration::await_views(ItemIndex item, std::int64_t now_ms) {
+  Trial& trial = trials_[item];
   trial.state = State::judged;
-  judged_.emplace(now_ms + std::chrono::milliseconds{kViewsAwaited}.count(), item);
+  trial.due_ms = now_ms + std::chrono::milliseconds{kViewsAwaited}.count();
+  judged_.emplace(trial.due_ms, item);
+}
+
+/// The clock was set back: nothing waits for a time that it had been ahead.
+void Exploration::turn_back(std::int64_t now_ms) {
+  const auto judged = std::exchange(judged_, {});
+  for (const auto& [due_ms, item] : judged) await_views(item, now_ms);
+  for (const auto* list : {&waiting_, &promoted_}) {
+    for (const ItemIndex item : *list) trials_[item].since_ms = std::min(trials_[item].since_ms, now_ms);
+  }
 }
 
 float Exploration::worth(std::int64_t duration_ms, float watched) const {
@@ -172,7 +188,7 @@ void Exploration::view(ItemIndex item, float worth) {
 float Exploration::bar(const Cohort& cohort) const {
   if (cohort.worths.size() < kCohortMin) return kBarWithoutCohort;
   std::vector<float> sorted = cohort.worths;
-  const float place = std::clamp(options_.cohort_quantile, 0.0F, 1.0F) * static_cast<float>(sorted.size() - 1);
+  const float place = options_.cohort_quantile * static_cast<float>(sorted.size() - 1);
   const auto at = sorted.begin() + static_cast<std::ptrdiff_t>(place);
   std::ranges::nth_element(sorted, at);
   return *at;

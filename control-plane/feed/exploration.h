@@ -93,8 +93,9 @@ class Exploration {
     std::uint32_t shown = 0;  ///< in this stage
     std::uint32_t shown_before = 0;
     std::uint32_t views = 0;
-    float worth = 0;  ///< sum over the views
-    std::int64_t since_ms = 0;
+    float worth = 0;            ///< sum over the views
+    std::int64_t since_ms = 0;  ///< when it was opened
+    std::int64_t due_ms = 0;    ///< in `later` when it is published, in `judged` when it is
   };
   /// How long items of one duration are watched: counts of views by watched share.
   struct Watched {
@@ -110,7 +111,9 @@ class Exploration {
   void enter(ItemIndex item, std::int64_t published_ms, std::int64_t now_ms);
   void leave_lists(ItemIndex item);
   [[nodiscard]] bool is_tried(ItemIndex item) const;
+  void await_views(ItemIndex item, std::int64_t now_ms);
   void judge(ItemIndex item);
+  void turn_back(std::int64_t now_ms);
   [[nodiscard]] std::vector<ItemIndex> best_drawn(std::span<const ItemIndex> open, std::uint64_t seed,
                                                   const Allowed& allowed) const;
   [[nodiscard]] std::uint32_t budget(std::uint32_t stage) const;
@@ -122,6 +125,7 @@ class Exploration {
   std::vector<ItemIndex> promoted_;  ///< past them, in the order in which they got there
   std::set<std::pair<std::int64_t, ItemIndex>> later_;   ///< by their publication
   std::set<std::pair<std::int64_t, ItemIndex>> judged_;  ///< by when they are
+  std::int64_t passed_ms_ = 0;                           ///< the time that it was told last
   std::int64_t expired_ms_ = 0;                          ///< when it was last looked for what was open for too long
   std::array<Watched, kCohortDurations> watched_{};
   std::array<std::array<Cohort, kStagesMax>, kCohortDurations> cohorts_{};

@@ -113,6 +113,17 @@ TEST_CASE("exploration: an item is tried from its publication on, whatever that 
   CHECK_FALSE(exploration.is_open(3));
 }
 
+TEST_CASE("exploration: what is judged while the clock is ahead is judged in time once it is set back") {
+  Exploration exploration = opened(1);
+  watch_evenly(exploration);
+  for (int i = 0; i < 100; ++i) exploration.impression(0, kNowMs + 300 * kDayMs);
+  exploration.pass(kNowMs + 300 * kDayMs);
+  for (int i = 0; i < 100; ++i) exploration.view(0, 0.9F);
+  exploration.pass(kNowMs);
+  exploration.pass(kNowMs + kAwaitedMs);
+  CHECK(exploration.stage(0) == 1);
+}
+
 TEST_CASE("exploration: what was hidden for a while goes on where it was") {
   Exploration exploration = opened(1);
   watch_evenly(exploration);
@@ -132,7 +143,8 @@ TEST_CASE("exploration: what was hidden for a while goes on where it was") {
 }
 
 TEST_CASE("exploration: options out of their range are brought into it") {
-  Exploration exploration{{.first_impressions = 0, .growth = 0, .stages = 1000, .share = std::nanf("")}};
+  Exploration exploration{
+      {.first_impressions = 0, .growth = 0, .stages = 1000, .cohort_quantile = std::nanf(""), .share = std::nanf("")}};
   CHECK(exploration.slots(20, 1) == 0);
   exploration.open(0, kDuration, kNowMs, kNowMs);
   watch_evenly(exploration);

@@ -161,12 +161,18 @@ void Feed::learn(const Event& event, std::int64_t now_ms) {
       std::clamp(event.time_ms, now_ms - std::chrono::milliseconds{kEventLateMax}.count(), now_ms);
   const float watched = sane_watched(event);
   Shown& shown = viewer->show(*index, now_ms, options_.shown_window.count());
-  const bool served = std::ranges::find(viewer->served, *index, &Served::item) != viewer->served.end();
-  if (served && !std::exchange(shown.explored, true)) exploration_.impression(*index, now_ms);
+  const auto served = std::ranges::find(viewer->served, *index, &Served::item);
+  if (served != viewer->served.end() && served->seen_ms == 0) {
+    served->seen_ms = std::max<std::int64_t>(now_ms, 1);
+    viewer->watches = *index;
+    if (!std::exchange(shown.explored, true)) exploration_.impression(*index, now_ms);
+  }
   const float worth = exploration_.worth(duration_ms, watched);
   if (is_view(event.action) && !std::exchange(shown.watched, true)) {
-    exploration_.watched(duration_ms, watched);
-    if (shown.explored) exploration_.view(*index, worth);
+    if (shown.explored) {
+      exploration_.watched(duration_ms, watched);
+      exploration_.view(*index, worth);
+    }
     if (event.action == Action::skip || worth <= kWorthSkipped) fade_taste(*viewer, *index);
   }
   if (const float weight = liking(event.action, worth); weight > 0 && viewer->wants(*index)) {
@@ -175,10 +181,10 @@ void Feed::learn(const Event& event, std::int64_t now_ms) {
   if (event.action == Action::not_interested || event.action == Action::report) viewer->unwant(*index);
   take_outcome(*viewer, *index, event, worth);
 
-  const auto due = std::ranges::find_if(viewer->served, [now_ms](const Served& one) {
-    return one.time_ms > now_ms - std::chrono::milliseconds{kOutcomeWindow}.count();
+  learn_served(*viewer, event.viewer, [now_ms](const Served& one) {
+    const std::chrono::milliseconds limit = one.seen_ms == 0 ? kServedFor : std::chrono::milliseconds{kOutcomeWindow};
+    return std::max(one.seen_ms, one.time_ms) <= now_ms - limit.count();
   });
-  learn_served(*viewer, event.viewer, static_cast<std::size_t>(due - viewer->served.begin()));
 }
 
 void Feed::like(Viewer& viewer, Shown& shown, const Seen& liked) {
@@ -240,7 +246,6 @@ void Feed::fade_taste(Viewer& viewer, ItemIndex skipped) {
 void Feed::take_outcome(Viewer& viewer, ItemIndex item, const Event& event, float worth) {
   const auto served = std::ranges::find(viewer.served, item, &Served::item);
   if (served == viewer.served.end()) return;
-  served->on_screen = true;
   Outcomes& came = served->came;
   const bool completed = sane_watched(event) >= kCompleteFrom || worth >= kWorthComplete;
   if (is_view(event.action) && completed) set(came, Outcome::complete);
@@ -257,37 +262,40 @@ void Feed::served(UserId id, std::span<const Ranked> page, std::int64_t now_ms) 
   if (!viewer) return;
   // Whoever asks for the next page has left what they saw of the last, but for what is on the screen still: pages are
   // asked for before they are needed.
-  const auto left = [current = viewer->last().empty() ? ItemIndex{} : viewer->last().back()](const Served& one) {
-    return one.on_screen && one.item != current;
-  };
-  std::vector<Served> rows;
-  std::ranges::copy_if(viewer->served, std::back_inserter(rows), left);
-  const std::size_t known = rows.size();
-  std::ranges::remove_copy_if(viewer->served, std::back_inserter(rows), left);
-  viewer->served = std::move(rows);
-  learn_served(*viewer, id, known);
+  learn_served(*viewer, id, [&](const Served& one) { return one.seen_ms != 0 && one.item != viewer->watches; });
   for (const Ranked& ranked : page) {
     const std::optional<ItemIndex> item = items_.find(ranked.item);
     if (!item) continue;
-    std::erase_if(viewer->served, [&](const Served& one) { return one.item == *item && !one.on_screen; });
+    std::erase_if(viewer->served, [&](const Served& one) { return one.item == *item && one.seen_ms == 0; });
     viewer->served.push_back({.item = *item, .evidence = ranked.evidence, .time_ms = sane_time(now_ms)});
   }
-  if (viewer->served.size() > kServedMax) learn_served(*viewer, id, viewer->served.size() - kServedMax);
+  const Served* const kept =
+      viewer->served.data() + viewer->served.size() - std::min(viewer->served.size(), kServedMax);
+  learn_served(*viewer, id, [kept](const Served& one) { return &one < kept; });
 }
 
-/// The first `count` of what was served: what came of them is taken as known now. What nobody saw teaches nothing.
-void Feed::learn_served(Viewer& viewer, UserId id, std::size_t count) {
-  if (count == 0) return;
+/// Takes out those of which it is known what came of them, or never will be.
+template <class Is>
+void Feed::learn_served(Viewer& viewer, UserId id, const Is& known) {
+  if (std::ranges::none_of(viewer.served, known)) return;
+  std::vector<Served> taken;
+  std::vector<Served> left;
+  for (const Served& one : viewer.served) (known(one) ? taken : left).push_back(one);
+  viewer.served = std::move(left);
+  learn_outcomes(id, taken);
+}
+
+/// What nobody saw teaches nothing.
+void Feed::learn_outcomes(UserId id, std::span<const Served> known) {
   std::vector<Example> liked;
   std::vector<Example> skipped;
-  for (const Served& served : std::span{viewer.served}.first(count)) {
-    if (!served.on_screen) continue;
+  for (const Served& served : known) {
+    if (served.seen_ms == 0) continue;
     Example seen = example(id, served.item, served.evidence, served.time_ms);
     scorer_.learn(seen, served.came);
     if (was_liked(served.came)) liked.push_back(seen);
     if (has(served.came, Outcome::skip) && skipped.size() < kAgainstMax) skipped.push_back(seen);
   }
-  viewer.served.erase(viewer.served.begin(), viewer.served.begin() + static_cast<std::ptrdiff_t>(count));
   if (skipped.empty()) return;
   for (const Example& one : liked) {
     std::vector<Example> list{one};

@@ -32,9 +32,8 @@ namespace ribalta::feed {
 /// Items of one page; more are not given.
 inline constexpr std::size_t kPageMax = 50;
 static_assert(2 * kPageMax <= kServedMax);
-/// An event counts as of when it happened, as its sender says, but not of earlier than this before it came: phones that
-/// had no network bring theirs late.
-inline constexpr std::chrono::hours kEventLateMax{24};
+/// An event counts as of when it happened, as its sender says, but not of earlier than this before it came.
+inline constexpr std::chrono::hours kEventLateMax = kServedFor;
 
 struct FeedOptions {
   ScorerOptions scorer;
@@ -73,7 +72,7 @@ class Feed {
   /// Adds items or changes them. Give old ones first: what came last counts as newest.
   void upsert(std::span<const Item> items, std::int64_t now_ms);
   /// What viewers did, oldest first, and when we heard of it. Unknown items, nobody's events and an author's own are
-  /// ignored, and counted. Only of what was served exploration learns. An item that was not in the training is learned
+  /// ignored, and counted. Exploration learns of what was served alone. An item that was not in the training is learned
   /// from those who like it (newcomers.h).
   void learn(std::span<const Event> events, std::int64_t now_ms);
   /// A page went out: what comes of it teaches the scorer.
@@ -109,7 +108,9 @@ class Feed {
   void list_newcomers();
   void learn_due(std::size_t most);
   void take_outcome(Viewer& viewer, ItemIndex item, const Event& event, float worth);
-  void learn_served(Viewer& viewer, UserId id, std::size_t count);
+  template <class Is>
+  void learn_served(Viewer& viewer, UserId id, const Is& known);
+  void learn_outcomes(UserId id, std::span<const Served> known);
   [[nodiscard]] Example example(UserId viewer, ItemIndex item, const Evidence& evidence, std::int64_t now_ms) const;
   [[nodiscard]] std::vector<ItemIndex> candidates(std::span<const Seen> taste, const Filter& filter,
                                                   std::int64_t now_ms) const;

@@ -54,6 +54,13 @@ std::vector<ItemId> ids(const std::vector<Ranked>& page) {
   return found;
 }
 
+/// Items 1 to `last`, each of an author of its own.
+void stock(Feed& feed, std::uint64_t last) {
+  std::vector<Item> items;
+  for (std::uint64_t id = 1; id <= last; ++id) items.push_back(item(id, id));
+  feed.upsert(items, kNowMs);
+}
+
 /// 60 items of 20 authors, drawn with every property that a filter looks at.
 std::vector<Item> drawn_items(Random& random) {
   std::vector<Item> items;
@@ -186,6 +193,7 @@ TEST_CASE("feed: new items get their slots and no more, and their impressions co
   // Others say that they saw it, to whom nobody served it: its impressions are not theirs to spend.
   for (std::uint64_t viewer = 400; viewer < 600; ++viewer) tell(feed, event(viewer, 500, Action::complete, kNowMs, 1));
   CHECK(feed.exploration().impressions(index) == 1);
+  CHECK(feed.exploration().worth(20'000, 0.5F) < 0.55F);  // nor what is usual theirs to say
   items.back().visible = false;
   feed.upsert(items, kNowMs);
   CHECK_FALSE(feed.exploration().is_open(index));
@@ -197,23 +205,21 @@ TEST_CASE("feed: new items get their slots and no more, and their impressions co
 
 TEST_CASE("feed: what was served teaches the scorer once its outcome is known, and only if it was on the screen") {
   Feed feed{options()};
-  std::vector<Item> items;
-  for (std::uint64_t id = 1; id <= 60; ++id) items.push_back(item(id, id));
-  feed.upsert(items, kNowMs);
+  stock(feed, 60);
   const auto page = feed.rank(request(300));
   feed.served(UserId{300}, page, kNowMs);
   tell(feed, event(300, page[0].item.value, Action::complete, kNowMs + 1000));
   tell(feed, event(300, page[1].item.value, Action::skip, kNowMs + 2000));
   CHECK(feed.scorer().learned() == 0);
-  tell(feed, event(300, page[0].item.value, Action::like, kNowMs + 600'001));
+  tell(feed, event(300, page[0].item.value, Action::like, kNowMs + 600'999));
+  CHECK(feed.scorer().learned() == 0);
+  tell(feed, event(300, page[0].item.value, Action::like, kNowMs + 602'000));
   CHECK(feed.scorer().learned() == 3);  // both, and one chosen before the other
 }
 
 TEST_CASE("feed: what is on the screen while the next page is asked for is learned from when it has been left") {
   Feed feed{options()};
-  std::vector<Item> items;
-  for (std::uint64_t id = 1; id <= 60; ++id) items.push_back(item(id, id));
-  feed.upsert(items, kNowMs);
+  stock(feed, 60);
   const auto page = feed.rank(request(300));
   feed.served(UserId{300}, page, kNowMs);
   tell(feed, event(300, page[0].item.value, Action::skip, kNowMs + 1000));
@@ -230,11 +236,42 @@ TEST_CASE("feed: what is on the screen while the next page is asked for is learn
   CHECK(feed.scorer().learned() == 2);
 }
 
-TEST_CASE("feed: where there is little else, what was served a moment ago comes again, last, and never what was seen") {
+TEST_CASE("feed: a like for the video before does not take the one on the screen for left") {
+  Feed feed{options()};
+  stock(feed, 60);
+  const auto page = feed.rank(request(300));
+  feed.served(UserId{300}, page, kNowMs);
+  tell(feed, event(300, page[0].item.value, Action::complete, kNowMs + 1000));
+  tell(feed, event(300, page[1].item.value, Action::impression, kNowMs + 2000));
+  tell(feed, event(300, page[0].item.value, Action::like, kNowMs + 3000));
+  feed.served(UserId{300}, {}, kNowMs + 4000);
+  CHECK(feed.scorer().learned() == 1);
+  CHECK(feed.viewers().find(UserId{300})->watches == feed.items().find(page[1].item));
+}
+
+TEST_CASE("feed: who takes an hour for a page is learned from all the same, and its new items count") {
   Feed feed{options()};
   std::vector<Item> items;
-  for (std::uint64_t id = 1; id <= 25; ++id) items.push_back(item(id, id));
+  for (std::uint64_t id = 1; id <= 20; ++id) {
+    items.push_back(item(id, id));
+    items.back().published_ms = kNowMs - 1000;
+  }
   feed.upsert(items, kNowMs);
+  const auto page = feed.rank(request(300));
+  REQUIRE(page.size() == 20);
+  feed.served(UserId{300}, page, kNowMs);
+  for (std::size_t i = 0; i < page.size(); ++i) {
+    const std::int64_t now_ms = kNowMs + static_cast<std::int64_t>(i) * 180'000;
+    feed.learn(std::array{event(300, page[i].item.value, Action::complete, now_ms)}, now_ms);
+  }
+  for (ItemIndex index = 0; index < 20; ++index) CHECK(feed.exploration().impressions(index) == 1);
+  feed.served(UserId{300}, {}, kNowMs + 3'600'000);
+  CHECK(feed.scorer().learned() == 19);  // the last is on the screen
+}
+
+TEST_CASE("feed: where there is little else, what was served a moment ago comes again, last, and never what was seen") {
+  Feed feed{options()};
+  stock(feed, 25);
   const auto first = feed.rank(request(300));
   REQUIRE(first.size() == 20);
   feed.served(UserId{300}, first, kNowMs);
@@ -253,9 +290,7 @@ TEST_CASE("feed: whatever time events claim, nothing that was seen comes again, 
   for (const std::int64_t claimed : {std::int64_t{0}, std::numeric_limits<std::int64_t>::min(), kNowMs + 365 * kDayMs,
                                      std::numeric_limits<std::int64_t>::max()}) {
     Feed feed{options()};
-    std::vector<Item> items;
-    for (std::uint64_t id = 1; id <= 200; ++id) items.push_back(item(id, id));
-    feed.upsert(items, kNowMs);
+    stock(feed, 200);
     std::set<ItemId> seen;
     for (std::int64_t i = 0; i < 10; ++i) {
       Request asked = request(300, kNowMs + i * 1000, static_cast<std::uint64_t>(i));
@@ -310,9 +345,7 @@ TEST_CASE("popular: an event that comes late does not turn back the clock") {
 
 TEST_CASE("feed: a page as long as pages may be teaches all that came of it") {
   Feed feed{options()};
-  std::vector<Item> items;
-  for (std::uint64_t id = 1; id <= 120; ++id) items.push_back(item(id, id));
-  feed.upsert(items, kNowMs);
+  stock(feed, 120);
   Request asked = request(300);
   asked.count = kPageMax;
   const auto page = feed.rank(asked);

@@ -12,7 +12,11 @@ Filter::Filter(const Items& items, const Viewer* viewer, const Audience& audienc
       blocked_(audience.blocked),
       shown_window_ms_(shown_window.count()) {
   std::ranges::sort(blocked_);
-  if (viewer_) served_ = viewer_->awaited(audience_.now_ms);
+  if (viewer_) {
+    served_ = viewer_->awaited(audience_.now_ms);
+    unwanted_.assign(viewer_->unwanted().begin(), viewer_->unwanted().end());
+    std::ranges::sort(unwanted_);
+  }
   for (const std::string& name : audience.languages) languages_.push_back(items.language(name));
 }
 
@@ -28,7 +32,7 @@ Refusal Filter::check(ItemIndex index) const {
     return Refusal::other_language;
   }
   if (!viewer_) return Refusal::none;
-  if (!viewer_->wants(index)) return Refusal::not_interested;
+  if (std::ranges::binary_search(unwanted_, index)) return Refusal::not_interested;
   if (viewer_->was_shown(index, audience_.now_ms, shown_window_ms_)) return Refusal::shown_lately;
   if (std::ranges::binary_search(served_, index)) return Refusal::served_just_now;
   return Refusal::none;

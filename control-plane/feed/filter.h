@@ -60,6 +60,7 @@ class Filter {
   const Audience& audience_;
   std::vector<UserId> blocked_;      ///< sorted
   std::vector<ItemIndex> served_;    ///< sorted
+  std::vector<ItemIndex> unwanted_;  ///< sorted
   std::vector<Language> languages_;  ///< those that there are
   std::int64_t shown_window_ms_;
 };

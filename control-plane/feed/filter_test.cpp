@@ -68,7 +68,7 @@ TEST_CASE(
   const Audience audience{.viewer = UserId{5}, .now_ms = kNowMs + 1000};
   CHECK(checked(item(1), audience, &viewer) == Refusal::served_just_now);
   CHECK(checked(item(1), {.viewer = UserId{5}, .now_ms = kNowMs + 600'000}, &viewer) == Refusal::none);
-  viewer.served.front().on_screen = true;
+  viewer.served.front().seen_ms = kNowMs + 500;
   CHECK(checked(item(1), audience, &viewer) == Refusal::none);
 }
 

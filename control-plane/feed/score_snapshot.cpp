@@ -9,7 +9,7 @@ namespace ribalta::feed {
 namespace {
 
 constexpr std::uint32_t kSnapshotMagic = 0x52424653;  // "RBFS"
-constexpr std::uint16_t kSnapshotVersion = 1;
+constexpr std::uint16_t kSnapshotVersion = 2;
 constexpr std::size_t kChecksumBytes = 8;
 
 /// FNV-1a: finds what disks and copies damage; whoever may write the file can also write another scorer.

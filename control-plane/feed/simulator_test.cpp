@@ -42,7 +42,7 @@ TEST_CASE("simulator: new items get their impressions, tastes are found and foll
   CHECK(report.liked > 1.5 * report.liked_at_random);
   CHECK(report.short_share < 0.65);
   CHECK(report.new_viewer_matching > 0.5);  // a fifth fits anybody by chance
-  CHECK(report.changed_matching > 0.4);     // twice that: 0.49 here, 0.48 with five times the visits
+  CHECK(report.changed_matching > 0.4);     // twice that: 0.48 here
 }
 
 }  // namespace

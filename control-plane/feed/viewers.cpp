@@ -44,7 +44,7 @@ std::vector<ItemIndex> Viewer::awaited(std::int64_t now_ms) const {
   std::vector<ItemIndex> items;
   for (const Served& one : served) {
     const bool lately = one.time_ms > now_ms - std::chrono::milliseconds{kOutcomeWindow}.count();
-    if (lately && !one.on_screen) items.push_back(one.item);
+    if (lately && one.seen_ms == 0) items.push_back(one.item);
   }
   std::ranges::sort(items);
   return items;

@@ -5,6 +5,7 @@
 #include <bitset>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -32,9 +33,11 @@ inline constexpr std::size_t kUnwantedMax = 2000;
 /// Served items whose outcome is awaited: five pages of 20. Beyond them the oldest is learned from with what came so
 /// far.
 inline constexpr std::size_t kServedMax = 100;
-/// The scorer learns what came of an item when its viewer goes on to the next page, or so long after it was served.
-/// Until then it is not served again.
+/// The scorer learns what came of an item when its viewer asks for the next page and has left it, or so long after it
+/// came on the screen. Before it does, it is not served again so long after it was.
 inline constexpr std::chrono::minutes kOutcomeWindow{10};
+/// What was served and never came on the screen is forgotten then: phones that had no network tell late.
+inline constexpr std::chrono::hours kServedFor{24};
 /// The last that were on the screen, oldest first: what diversity looks back on.
 inline constexpr std::size_t kLastMax = 16;
 
@@ -42,8 +45,8 @@ inline constexpr std::size_t kLastMax = 16;
 struct Served {
   ItemIndex item = 0;
   Evidence evidence;
-  std::int64_t time_ms = 0;
-  bool on_screen = false;
+  std::int64_t time_ms = 0;  ///< when it was served
+  std::int64_t seen_ms = 0;  ///< when it came on the screen; 0: it has not
   Outcomes came;
 };
 
@@ -74,6 +77,7 @@ class Viewer {
   /// Never again, and it says nothing of their taste.
   void unwant(ItemIndex item);
   [[nodiscard]] bool wants(ItemIndex item) const;
+  [[nodiscard]] std::span<const ItemIndex> unwanted() const { return unwanted_; }
 
   /// What was served in the last minutes and has not been on the screen. Sorted.
   [[nodiscard]] std::vector<ItemIndex> awaited(std::int64_t now_ms) const;
@@ -81,7 +85,8 @@ class Viewer {
   [[nodiscard]] std::span<const Seen> taste() const { return taste_; }
   [[nodiscard]] std::span<const ItemIndex> last() const { return last_; }
 
-  std::vector<Served> served;  ///< oldest first, at most kServedMax
+  std::vector<Served> served;        ///< oldest first, at most kServedMax
+  std::optional<ItemIndex> watches;  ///< of those the one that came on the screen last
   UserId id;
   std::int64_t last_ms = 0;  ///< when they came
 

@@ -17,6 +17,8 @@
 #include <filesystem>
 #include <future>
 #include <map>
+#include <memory>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -334,34 +336,36 @@ TEST_CASE("crash: PostgreSQL killed, restarted, out of disk and broken under loa
   CHECK(disk.failures() > 0);
 }
 
+/// A writer on a primary whose standby has just died: commits wait for it.
+struct LostStandby {
+  LostStandby() {
+    REQUIRE(primary.running());
+    REQUIRE(standby->running());
+    bench.emplace(primary.address("postgres"));
+    bench->open_accounts();
+    standby->kill();
+  }
+  PostgresCluster primary{PostgresCluster::Commits::durable};
+  std::unique_ptr<PostgresCluster> standby = PostgresCluster::standby_of(primary);
+  std::optional<Bench> bench;
+};
+
 TEST_CASE("crash: what only a primary has that was ended meanwhile is not answered before a standby has it too") {
   if (!PostgresCluster::installed()) return;
-  PostgresCluster primary{PostgresCluster::Commits::durable};
-  REQUIRE(primary.running());
-  const auto standby = PostgresCluster::standby_of(primary);
-  REQUIRE(standby->running());
-  Bench bench{primary.address("postgres")};
-  bench.open_accounts();
-  standby->kill();
-  auto asked = std::async(std::launch::async, [&bench] { return bench.insist(direct(1, kBank, kAnna, 100)); });
+  LostStandby lost;
+  auto asked = std::async(std::launch::async, [&lost] { return lost.bench->insist(direct(1, kBank, kAnna, 100)); });
   CHECK(asked.wait_for(1s) == std::future_status::timeout);
-  primary.stop();  // what waited for the standby stands, here alone
-  REQUIRE(primary.start());
+  lost.primary.stop();  // what waited for the standby stands, here alone
+  REQUIRE(lost.primary.start());
   CHECK(asked.wait_for(3s) == std::future_status::timeout);
-  REQUIRE(standby->start());
+  REQUIRE(lost.standby->start());
   CHECK(asked.get() == TransferStatus::exists);
 }
 
 TEST_CASE("crash: a commit whose wait for the standby somebody cancels is not answered before the standby has it") {
   if (!PostgresCluster::installed()) return;
-  PostgresCluster primary{PostgresCluster::Commits::durable};
-  REQUIRE(primary.running());
-  const auto standby = PostgresCluster::standby_of(primary);
-  REQUIRE(standby->running());
-  Bench bench{primary.address("postgres")};
-  bench.open_accounts();
-  standby->kill();
-  const auto other = sql::Database::open({.address = primary.address("postgres"), .connections = 1}).value();
+  LostStandby lost;
+  const auto other = sql::Database::open({.address = lost.primary.address("postgres"), .connections = 1}).value();
   const auto cancel = [&other] {
     for (int i = 0; i < 3'000; ++i) {
       const auto waiting = other->read([](sql::Session& session) {
@@ -374,17 +378,17 @@ TEST_CASE("crash: a commit whose wait for the standby somebody cancels is not an
     return false;
   };
   const Linked gift{direct(1, kBank, kAnna, 100)};
-  auto asked = std::async(std::launch::async, [&] { return bench.writer->ask(gift).outcome; });
+  auto asked = std::async(std::launch::async, [&] { return lost.bench->writer->ask(gift).outcome; });
   REQUIRE(cancel());
   CHECK(asked.get() == Outcome::unavailable);
   // What is read then waits for the standby as well, and is no more believed when that is cancelled.
-  auto again = std::async(std::launch::async, [&] { return bench.insist(gift.front()); });
+  auto again = std::async(std::launch::async, [&] { return lost.bench->insist(gift.front()); });
   CHECK(again.wait_for(1s) == std::future_status::timeout);
   REQUIRE(cancel());
   CHECK(again.wait_for(1s) == std::future_status::timeout);
-  REQUIRE(standby->start());
+  REQUIRE(lost.standby->start());
   CHECK(again.get() == TransferStatus::exists);
-  bench.check_whole(4);
+  lost.bench->check_whole(4);
 }
 
 TEST_CASE("crash: PostgreSQL fails over to its standby under load, and what was acknowledged is there") {

@@ -256,7 +256,8 @@ Result<void> Store::write(const Changes& changes, Epoch epoch) {
     if (!last) return pass(last);
     const auto [sequence, hash] = last->value_or(std::tuple{std::int64_t{0}, std::string{kChainBegin}});
     if (sequence != changes.before.sequence || hash != changes.before.hash)
-      return fail(Code::conflict, "the journal ends elsewhere than this writer left it, at", sequence);
+      return std::unexpected{
+          damaged("the journal ends elsewhere than this writer left it, at", std::to_string(sequence))};
     Result<void> added = add(session);
     // A key that is taken is no other writer's doing.
     if (!added && sql::is_taken(added.error()))

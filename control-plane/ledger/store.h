@@ -108,8 +108,9 @@ class Store {
   Result<Epoch> take_epoch(std::int64_t now_ms);
   Result<Epoch> epoch();
   /// One durable transaction.
-  /// @error conflict: the epoch is another's, or the journal does not end there. Others: what the database says; where
-  ///        it is `unavailable` or `io`, the changes may be there all the same.
+  /// @error conflict: the epoch is another's; malformed: the journal does not end where the changes begin, or what is
+  ///        new in them stands there already. Others: what the database says; where it is `unavailable` or `io`, the
+  ///        changes may be there all the same.
   Result<void> write(const Changes& changes, Epoch epoch);
   /// Before the ledger is read: what can be read stands as a commit does. On SQLite what the log holds goes into the
   /// file and the log begins anew, since a sync that failed once tells nothing about the bytes before it (PostgreSQL

@@ -98,6 +98,7 @@ class ThreadedWriter final : public Writer {
         fence_(std::move(fence)),
         epoch_(epoch),
         ledger_(std::move(ledger)),
+        stands_(ledger_->desk.end()),
         writing_thread_([this] { write_all(); }),
         judging_thread_([this] { judge_all(); }) {}
   ~ThreadedWriter() override { ThreadedWriter::stop(); }
@@ -109,8 +110,8 @@ class ThreadedWriter final : public Writer {
     {
       const std::lock_guard lock{mutex_};
       const std::size_t more = weight(request);
-      if (taken_over_) {
-        outcome = Outcome::taken_over;
+      if (is_over()) {
+        outcome = refusal();
       } else if (stopping_) {
         outcome = Outcome::stopped;
       } else if (queued_ + more > options_.queue_max) {
@@ -136,7 +137,7 @@ class ThreadedWriter final : public Writer {
     if (writing_thread_.joinable()) writing_thread_.join();
   }
 
-  [[nodiscard]] bool taken_over() const override { return taken_over_; }
+  [[nodiscard]] bool taken_over() const override { return over_ == Outcome::taken_over; }
   [[nodiscard]] WriterCounts counts() const override {
     const std::lock_guard lock{mutex_};
     return counts_;
@@ -150,6 +151,7 @@ class ThreadedWriter final : public Writer {
   };
   struct Written {
     Result<void> done;
+    End end;      ///< of the journal, where it is done
     Batch batch;  ///< where it failed; else it is answered
   };
 
@@ -178,7 +180,7 @@ class ThreadedWriter final : public Writer {
       const bool judges = writing_ ? queued_ >= kJudgeAheadMin && has_room() : queued_ > 0;
       if (written_ || judges) return true;
       if (stopping_ && !writing_ && queued_ == 0) return false;
-      if (!ledger_ && !taken_over_) {  // something may expire meanwhile, of which nobody asks
+      if (!ledger_ && !is_over()) {  // something may expire meanwhile, of which nobody asks
         if (wake_judge_.wait_until(lock, reopen_after_) == std::cv_status::timeout) return true;
         continue;
       }
@@ -270,50 +272,57 @@ class ThreadedWriter final : public Writer {
     }
     if (!written) return;
     writing_ = false;
-    if (written->done) return ledger_->desk.settle();
-    give_up(written->done.error(), std::move(written->batch));
+    if (!written->done) return give_up(written->done.error(), std::move(written->batch));
+    stands_ = std::move(written->end);
+    pause_ms_ = kReopenPauseMs;
+    ledger_->desk.settle();
   }
 
   /// What is in memory may be what is not on disk: it goes, once the other thread has written what it has, and so does
   /// all that was judged by it.
-  void give_up(Error error, Batch failed = {}) {
+  void give_up(Error error, std::optional<Batch> failed = {}) {
     if (writing_) {
       std::unique_lock lock{mutex_};
       wake_judge_.wait(lock, [this] { return written_.has_value(); });
       std::optional<Written> written = std::exchange(written_, {});
       lock.unlock();
       writing_ = false;
-      if (!written->done) {
+      if (written->done) {
+        stands_ = std::move(written->end);
+      } else {
         error = written->done.error();
         failed = std::move(written->batch);
       }
     }
+    // Of a write it says that the journal is not as it was left; of a look, that one row is no row of ours.
+    const bool damaged = failed && error.code == Code::malformed;
     const bool lost = error.code == Code::conflict && epoch_is_lost();
     ledger_.reset();
     {
       const std::lock_guard lock{mutex_};
       ++counts_.failures;
     }
-    if (lost) {
-      lose(error);
+    if (lost || damaged) {
+      end_for_good(damaged ? Outcome::damaged : Outcome::taken_over, error);
     } else {
       log_warning("the ledger could not be written, and is read anew", {{"error", error}});
     }
-    failed.refuse(refusal());
+    if (failed) failed->refuse(refusal());
     open_.refuse(refusal());
   }
 
-  [[nodiscard]] Outcome refusal() const { return taken_over_ ? Outcome::taken_over : Outcome::unavailable; }
+  [[nodiscard]] bool is_over() const { return over_ != Outcome::answered; }
+  [[nodiscard]] Outcome refusal() const { return is_over() ? over_.load() : Outcome::unavailable; }
 
   void refuse_waiting() {
     take_from_queue();
     open_.refuse(refusal());
   }
 
-  void lose(const Error& error) {
+  void end_for_good(Outcome as, const Error& error) {
     {
       const std::lock_guard lock{mutex_};
-      taken_over_ = true;
+      over_ = as;
     }
     log_error("this writer of the ledger stops", {{"error", error}});
   }
@@ -327,16 +336,18 @@ class ThreadedWriter final : public Writer {
 
   /// Reads the ledger anew from the disk, on new connections, if it is still ours. Whatever fails is tried again later.
   bool reopen() {
-    if (taken_over_ || Steady::now() < reopen_after_) return false;
+    if (is_over() || Steady::now() < reopen_after_) return false;
     Result<Ledger> ledger = read_anew();
-    reopen_after_ = Steady::now() + std::chrono::milliseconds{kReopenPauseMs};
+    reopen_after_ = Steady::now() + std::chrono::milliseconds{pause_ms_};
+    pause_ms_ = std::min(2 * pause_ms_, kReopenPauseMaxMs);
     if (ledger) {
       ledger_.emplace(std::move(*ledger));
       unavailable_because_.clear();
+      stands_ = ledger_->desk.end();
       log_info("the ledger is written again", {{"sequence", ledger_->desk.end().sequence}});
       return true;
     }
-    if (!taken_over_ && ledger.error().message != unavailable_because_) {
+    if (!is_over() && ledger.error().message != unavailable_because_) {
       log_warning("the ledger is not available", {{"error", ledger.error()}});
       unavailable_because_ = ledger.error().message;
     }
@@ -350,14 +361,28 @@ class ThreadedWriter final : public Writer {
     if (!epoch) return pass(epoch);
     if (*epoch != epoch_) {
       std::unexpected<Error> lost = taken_over_by_another();
-      lose(lost.error());
+      end_for_good(Outcome::taken_over, lost.error());
       return lost;
     }
     // Who takes over has another epoch. With ours still there it is our old connection, which the server has not
     // ended yet, or somebody who has the lock and not the epoch yet: the next time shows which.
     if (auto held = fence_->hold(*store); !held) return pass(held);
     if (auto renewed = store->renew(); !renewed) return pass(renewed);
+    if (auto kept = has_what_stands(*store); !kept) return pass(kept);
     return Ledger::load(std::move(*store), *fence_, options_.address);
+  }
+
+  /// A database may come back as it was earlier: restored, or failed over to a standby that was not synchronous. What
+  /// was acknowledged is not forgotten silently.
+  Result<void> has_what_stands(Store& store) {
+    if (stands_.sequence == 0) return {};
+    const Result<std::vector<Row>> row = store.rows(stands_.sequence, 1);
+    if (!row) return pass(row);
+    if (!row->empty() && row->front().sequence == stands_.sequence && row->front().hash == stands_.hash) return {};
+    const Error lost{Code::malformed,
+                     "line " + std::to_string(stands_.sequence) + " was acknowledged and is not there"};
+    end_for_good(Outcome::damaged, lost);
+    return std::unexpected{lost};
   }
 
   // --- the writing thread
@@ -370,15 +395,22 @@ class ThreadedWriter final : public Writer {
       Handed handed = std::move(*std::exchange(handed_, {}));
       lock.unlock();
       Result<void> done = handed.store->write(handed.changes, epoch_);
+      End end;
       if (done) {
+        end = end_of(handed.changes);
         count(handed.changes);
         handed.batch.answer();  // before the other thread goes on: answers come in the order of what was asked
       }
       handed.changes = {};
       lock.lock();
-      written_.emplace(std::move(done), std::move(handed.batch));
+      written_.emplace(std::move(done), std::move(end), std::move(handed.batch));
       wake_judge_.notify_one();
     }
+  }
+
+  static End end_of(const Changes& changes) {
+    const Row& last = changes.rows.back();
+    return {.sequence = last.sequence, .time_ms = last.time_ms, .hash = last.hash};
   }
 
   void count(const Changes& changes) {
@@ -398,7 +430,9 @@ class ThreadedWriter final : public Writer {
   Batch open_;                    ///< what is handed over next
   bool writing_ = false;          ///< a batch was handed over, and its end not seen yet
   std::int64_t time_ms_ = 0;
+  End stands_;  ///< of what was acknowledged
   Steady::time_point reopen_after_;
+  std::int64_t pause_ms_ = kReopenPauseMs;
   std::string unavailable_because_;  ///< as it was logged
 
   // Both threads', and theirs who ask.
@@ -411,7 +445,7 @@ class ThreadedWriter final : public Writer {
   std::optional<Written> written_;
   bool ended_ = false;
   std::atomic<bool> stopping_{false};
-  std::atomic<bool> taken_over_{false};
+  std::atomic<Outcome> over_{Outcome::answered};  ///< how it ended for good, once it has
   WriterCounts counts_;
 
   std::thread writing_thread_;

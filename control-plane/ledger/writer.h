@@ -26,9 +26,10 @@ inline constexpr std::size_t kBatchTransfersMax = 4'096;
 inline constexpr std::size_t kQueueTransfersMax = 4 * kBatchTransfersMax;
 /// While a batch is written, the next is judged when so many transfers wait: each time costs a look into the database.
 inline constexpr std::size_t kJudgeAheadMin = 512;
-/// After a failure the ledger is read anew at once, and again so often until that works, whether somebody asks or not:
-/// what is pending expires by itself.
+/// After a failure the ledger is read anew at once, whether somebody asks or not (what is pending expires by itself),
+/// and again after this pause. Until a commit stands each pause is twice the one before, up to the longest.
 inline constexpr std::int64_t kReopenPauseMs = 500;
+inline constexpr std::int64_t kReopenPauseMaxMs = 8'000;
 
 enum class Outcome : std::uint8_t {
   answered,
@@ -36,9 +37,10 @@ enum class Outcome : std::uint8_t {
   queue_full,   ///< nothing of it was taken
   unavailable,  ///< the store fails: unknown whether it was taken; ask again with the same ids
   taken_over,   ///< another writer has the ledger; this one answers nothing more
+  damaged,      ///< the disk has not what this writer left there; it answers nothing more. `ledger verify` says what
   stopped,
 };
-BOOST_DESCRIBE_ENUM(Outcome, answered, not_a_group, queue_full, unavailable, taken_over, stopped)
+BOOST_DESCRIBE_ENUM(Outcome, answered, not_a_group, queue_full, unavailable, taken_over, damaged, stopped)
 std::string_view to_string(Outcome outcome);
 
 struct Reply {

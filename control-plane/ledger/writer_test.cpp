@@ -342,6 +342,42 @@ TEST_CASE("writer: a second one is refused while the first lives; who takes over
   });
 }
 
+TEST_CASE("writer: a journal that does not end where it was left ends the writer: nothing is written on top of it") {
+  on_each_engine([](const std::string& address) {
+    Bench bench{address};
+    bench.open_accounts();
+    REQUIRE(bench.ask(direct(1, kBank, kAnna, 100)) == TransferStatus::created);
+    Result<Store> other = Store::open(address, false);
+    REQUIRE(other);
+    const auto change = [&other](const char* statement) {
+      REQUIRE(other->database().write("change", [statement](sql::Session& session) -> Result<void> {
+        const auto done = session.run("change", statement);
+        return done ? Result<void>{} : pass(done);
+      }));
+    };
+    change("DELETE FROM journal WHERE sequence = (SELECT MAX(sequence) FROM journal)");
+    const Linked gift{direct(2, kBank, kAnna, 100)};
+    for (int i = 0; i < 2; ++i) CHECK(bench.writer->ask(gift).outcome == Outcome::damaged);
+    CHECK_FALSE(bench.writer->taken_over());
+    CHECK(other->count_lines().value() == 3);  // the accounts
+  });
+}
+
+TEST_CASE("writer: a database that comes back without what was acknowledged ends the writer") {
+  if (!ribalta::testing::PostgresCluster::installed()) return;
+  const std::string address = fresh_address(sql::Engine::postgresql);
+  Bench bench{address};
+  bench.open_accounts();
+  REQUIRE(bench.ask(direct(1, kBank, kAnna, 100)) == TransferStatus::created);
+  const Tell tell = session_at(address);
+  tell("WITH gone AS (DELETE FROM ledger.journal WHERE sequence = 4 RETURNING sequence) SELECT COUNT(*) FROM gone");
+  REQUIRE(tell(kEndConnections) >= 2);
+  const Linked gift{direct(2, kBank, kAnna, 100)};
+  for (int i = 0; i < 1'000 && bench.writer->ask(gift).outcome == Outcome::unavailable; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  CHECK(bench.writer->ask(gift).outcome == Outcome::damaged);
+}
+
 TEST_CASE(
     "writer: its own old connection, not ended by PostgreSQL yet, is no other writer: it goes on once that is gone") {
   if (!ribalta::testing::PostgresCluster::installed()) return;
