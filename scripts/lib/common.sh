@@ -39,8 +39,8 @@ packages_demo=(ffmpeg fonts-dejavu-core)
 packages_test=(doctest-dev libbenchmark-dev ffmpeg fonts-dejavu-core postgresql chromium clang-tidy-19 clang-format-19
   libclang-rt-19-dev llvm-19 git procps iproute2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav rtmpdump obs-studio obs-plugins xvfb xauth dbus
-  libgl1-mesa-dri sqlite3)
-packages_bench=(ffmpeg curl wrk varnish libnginx-mod-rtmp time)
+  libgl1-mesa-dri sqlite3 time)
+packages_bench=(ffmpeg curl wrk varnish libnginx-mod-rtmp)
 
 # Node 18 (Debian's) or newer with npm builds the web application; what is there already is used.
 packages_web=()
