@@ -54,7 +54,7 @@ class Exploration {
 
   /// A new item, from its publication on; or one that was hidden, which goes on where it was. Others stay as they are.
   void open(ItemIndex item, std::int64_t duration_ms, std::int64_t published_ms, std::int64_t now_ms);
-  /// Nobody may see it for now.
+  /// It is not drawn until it is opened again: somebody has hidden it.
   void hide(ItemIndex item);
   /// It is so late: opens what is published, judges stages whose views have come, closes what was open for too long.
   void pass(std::int64_t now_ms);

@@ -6,8 +6,8 @@
 //   (*writer)->ask(Linked{gift}, [](const Reply& reply) { … });   // once it is on disk
 //
 // When a commit fails, nobody knows whether it stands. All in it and all that was judged behind it are told
-// `unavailable` (and the latter, when something can't be looked up), memory is dropped, and the
-// ledger is read anew from the disk: who asks again with the same ids gets the one true answer.
+// `unavailable` (and the latter, when something can't be looked up), memory is dropped, and the ledger is read anew
+// from the disk: who asks again with the same ids gets the one true answer.
 #pragma once
 
 #include <cstdint>
