@@ -39,7 +39,7 @@ class Ease final : public Source {
              std::span<float> out) const override;
 
   /// What having seen an item adds to each other's score.
-  [[nodiscard]] std::span<const Neighbour> weights(ItemIndex item) const { return weights_.row(item); }
+  [[nodiscard]] std::vector<Neighbour> weights(ItemIndex item) const { return weights_.row(item); }
 
  private:
   Neighbours weights_;

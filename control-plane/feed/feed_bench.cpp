@@ -1,6 +1,6 @@
-// What a page costs: a feed of so many items and viewers, filled with made-up events, trained, and asked. One line of
-// JSON. Viewers have one to three tastes of 64 and watch what is of one of them four times of five; popular items draw
-// more.
+// What a page costs: feeds of so many items each, filled with made-up events, trained, and asked by turns. Lines of
+// JSON: the pages of each round, then what it took to fill each feed. Viewers have one to three tastes of 64 and watch
+// what is of one of them four times of five; popular items draw more.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -9,8 +9,10 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <memory>
+#include <span>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "control-plane/feed/feed.h"
@@ -23,6 +25,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kTastes = 64;
 constexpr std::size_t kDimensions = 32;
+constexpr std::uint64_t kRounds = 5;
 constexpr std::int64_t kBeginMs = 1'800'000'000'000;
 /// Seven days lie between the first event and the last.
 constexpr std::int64_t kSpanMs = 7LL * 24 * 3600 * 1000;
@@ -71,17 +74,31 @@ std::uint64_t drawn_item(const std::vector<std::vector<std::uint64_t>>& by_taste
   return items[static_cast<std::size_t>(u * u * u * static_cast<double>(items.size()))];
 }
 
-int run(std::size_t items, std::size_t viewers, std::size_t events, std::size_t pages) {
+/// A feed of that many items, filled and trained, and what that took.
+struct Filled {
+  std::unique_ptr<Feed> feed;
+  std::size_t items = 0;
+  double load_s = 0;
+  double learn_s = 0;
+  double train_s = 0;
+  double memory_mb = 0;
+};
+
+Filled filled(std::size_t items, std::size_t viewers, std::size_t events) {
   FeedOptions options;
   options.embedding_dimensions = kDimensions;
-  Feed feed{options};
+  Filled made{.feed = std::make_unique<Feed>(options), .items = items};
+  Feed& feed = *made.feed;
+  const double before_mb = resident_mb();
+  std::fprintf(stderr, "%zu items: loading\n", items);
   const Clock::time_point load_begin = Clock::now();
   std::vector<std::vector<std::uint64_t>> by_taste(kTastes);
   for (std::uint64_t id = 1; id <= items; ++id) {
     feed.upsert(std::array{made_item(id)}, kBeginMs);
     by_taste[taste_of(id)].push_back(id);
   }
-  const double load_s = seconds_since(load_begin);
+  made.load_s = seconds_since(load_begin);
+  std::fprintf(stderr, "%zu items: loaded in %.0f s\n", items, made.load_s);
 
   const Clock::time_point learn_begin = Clock::now();
   Random random{1};
@@ -90,54 +107,80 @@ int run(std::size_t items, std::size_t viewers, std::size_t events, std::size_t 
     const std::int64_t time_ms =
         kBeginMs + static_cast<std::int64_t>(i) * (kSpanMs / static_cast<std::int64_t>(events));
     const float watched = static_cast<float>(random.uniform()) * 1.5F;
-    feed.learn(
-        std::array{Event{UserId{viewer}, ItemId{drawn_item(by_taste, viewer, random)}, Action::view, watched, time_ms}},
-        time_ms);
+    const ItemId item{drawn_item(by_taste, viewer, random)};
+    feed.served(UserId{viewer}, std::array{Ranked{.item = item}}, time_ms);
+    feed.learn(std::array{Event{UserId{viewer}, item, Action::view, watched, time_ms}}, time_ms);
   }
-  const double learn_s = seconds_since(learn_begin);
+  made.learn_s = seconds_since(learn_begin);
 
   const Clock::time_point train_begin = Clock::now();
   Trained trained = train(Matrix{feed.interactions()});
-  const double train_s = seconds_since(train_begin);
-  if (!feed.install(std::move(trained))) return 1;
+  made.train_s = seconds_since(train_begin);
+  if (!feed.install(std::move(trained))) std::abort();
+  made.memory_mb = resident_mb() - before_mb;
+  std::fprintf(stderr, "%zu items: learned %zu events in %.0f s, trained in %.0f s\n", items, events, made.learn_s,
+               made.train_s);
+  return made;
+}
 
+/// CPU ms of each page, ascending; none: one was not full.
+std::vector<double> asked(const Feed& feed, std::size_t viewers, std::size_t pages, std::uint64_t round) {
   std::vector<double> milliseconds;
   for (std::size_t i = 0; i < pages; ++i) {
     Request request;
-    request.audience.viewer = UserId{1 + random.below(viewers)};
+    request.seed = round * pages + i;
+    request.audience.viewer = UserId{1 + Random{request.seed, 15}.below(viewers)};
     request.audience.now_ms = kBeginMs + kSpanMs;
-    request.seed = i;
     const double begin = cpu_ms();
     const std::vector<Ranked> page = feed.rank(request);
     milliseconds.push_back(cpu_ms() - begin);
-    if (page.size() != request.count) return 1;
+    if (page.size() != request.count) return {};
   }
   std::ranges::sort(milliseconds);
-  const auto quantile = [&](double q) {
-    return milliseconds[static_cast<std::size_t>(q * static_cast<double>(pages - 1))];
-  };
-  std::printf(
-      "{\"items\":%zu,\"viewers\":%zu,\"events\":%zu,\"pages\":%zu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,"
-      "\"load_s\":%.2f,\"learn_s\":%.2f,\"train_s\":%.2f,\"memory_mb\":%.0f}\n",
-      items, viewers, events, pages, quantile(0.5), quantile(0.99), quantile(1), load_s, learn_s, train_s,
-      resident_mb());
+  return milliseconds;
+}
+
+/// By turns, so that a machine that is slower for a while is so for all; each for many pages, so that all but the first
+/// find the processor's caches as their own left them.
+int run(std::span<const std::size_t> sizes, std::size_t viewers, std::size_t events, std::size_t pages) {
+  std::vector<Filled> feeds;
+  feeds.reserve(sizes.size());
+  for (const std::size_t items : sizes) feeds.push_back(filled(items, viewers, events));
+  for (std::uint64_t round = 0; round < kRounds; ++round) {
+    for (const Filled& one : feeds) {
+      const std::vector<double> milliseconds = asked(*one.feed, viewers, pages, round);
+      if (milliseconds.empty()) {
+        std::fprintf(stderr, "%zu items: a page was not full\n", one.items);
+        return 1;
+      }
+      const auto quantile = [&](double q) {
+        return milliseconds[static_cast<std::size_t>(q * static_cast<double>(pages - 1))];
+      };
+      std::printf("{\"items\":%zu,\"round\":%llu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f}\n", one.items,
+                  static_cast<unsigned long long>(round), quantile(0.5), quantile(0.99), quantile(1));
+    }
+  }
+  for (const Filled& one : feeds) {
+    std::printf("{\"items\":%zu,\"load_s\":%.2f,\"learn_s\":%.2f,\"train_s\":%.2f,\"memory_mb\":%.0f}\n", one.items,
+                one.load_s, one.learn_s, one.train_s, one.memory_mb);
+  }
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: ribalta-feed-bench ITEMS VIEWERS EVENTS PAGES\n");
-    return 2;
-  }
-  std::array<std::size_t, 4> numbers{};
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
-    numbers[i] = std::strtoull(argv[i + 1], nullptr, 10);
-    if (numbers[i] == 0 || numbers[i] > 100'000'000) {
-      std::fprintf(stderr, "%s: a number from 1 to 100000000 is needed\n", argv[i + 1]);
+  std::vector<std::size_t> numbers;
+  for (int i = 1; i < argc; ++i) {
+    numbers.push_back(std::strtoull(argv[i], nullptr, 10));
+    if (numbers.back() == 0 || numbers.back() > 100'000'000) {
+      std::fprintf(stderr, "%s: a number from 1 to 100000000 is needed\n", argv[i]);
       return 2;
     }
   }
-  return run(numbers[0], numbers[1], numbers[2], numbers[3]);
+  if (numbers.size() < 4) {
+    std::fprintf(stderr, "usage: ribalta-feed-bench VIEWERS EVENTS PAGES ITEMS...\n");
+    return 2;
+  }
+  return run(std::span{numbers}.subspan(3), numbers[0], numbers[1], numbers[2]);
 }

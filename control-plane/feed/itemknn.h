@@ -28,7 +28,7 @@ class ItemKnn final : public Source {
   void score(std::span<const Seen> history, std::int64_t now_ms, std::span<const ItemIndex> items,
              std::span<float> out) const override;
 
-  [[nodiscard]] std::span<const Neighbour> neighbours(ItemIndex item) const { return neighbours_.row(item); }
+  [[nodiscard]] std::vector<Neighbour> neighbours(ItemIndex item) const { return neighbours_.row(item); }
 
  private:
   Neighbours neighbours_;

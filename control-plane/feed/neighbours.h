@@ -28,7 +28,8 @@ class Neighbours {
   void finish(std::size_t items);
 
   [[nodiscard]] std::size_t items() const { return begins_.empty() ? 0 : begins_.size() - 1; }
-  [[nodiscard]] std::span<const Neighbour> row(ItemIndex item) const;
+  /// By item.
+  [[nodiscard]] std::vector<Neighbour> row(ItemIndex item) const;
 
   void find(std::span<const Seen> weighed, std::size_t limit, const Allowed& allowed,
             std::vector<Candidate>& out) const;
@@ -36,9 +37,21 @@ class Neighbours {
 
  private:
   class Sums;
+  /// Items that are named have places of their own, without the holes between them: what a question touches lies close
+  /// together, however many items there are.
+  struct Weight {
+    std::uint32_t place = 0;  ///< until `finish`: the item
+    float weight = 0;
+  };
+  static constexpr std::uint32_t kNowhere = 0xFFFFFFFF;
+
+  [[nodiscard]] std::span<const Weight> weights(ItemIndex item) const;
+  [[nodiscard]] std::uint32_t place(ItemIndex item) const { return item < items() ? places_[item] : kNowhere; }
 
   std::vector<std::size_t> begins_;
-  std::vector<Neighbour> all_;
+  std::vector<Weight> all_;
+  std::vector<ItemIndex> named_;       ///< by place, in ascending order
+  std::vector<std::uint32_t> places_;  ///< by item; kNowhere where no row names it
 };
 
 }  // namespace ribalta::feed

@@ -5,6 +5,7 @@
 
 #include "control-plane/feed/itemknn.h"
 #include "control-plane/feed/models.h"
+#include "control-plane/feed/neighbours.h"
 #include "control-plane/feed/popularity.h"
 #include "control-plane/feed/recency.h"
 #include "control-plane/feed/source_check.h"
@@ -27,6 +28,35 @@ TEST_CASE("itemknn: an item listens to its nearest alone") {
   const ItemKnn nearest{matrix, {.neighbours = 1, .shrink = 0}};
   CHECK(testing::scores_of(nearest, std::vector<Seen>{{2, 1, 0}}, 3)[0] == 0);  // 0 listens to 1
   CHECK(testing::scores_of(nearest, std::vector<Seen>{{0, 1, 0}}, 3)[2] > 0);
+}
+
+TEST_CASE("neighbours: items that no row names are passed over, and one question leaves nothing to the next") {
+  Neighbours few;  // of 1000 items three are named
+  few.append(2, {{900, 4}, {7, -1}});
+  few.append(900, {{7, 1}, {500, 2}});
+  few.finish(1000);
+  CHECK(few.row(2) == std::vector<Neighbour>{{7, -1}, {900, 4}});
+  CHECK(few.row(7).empty());
+  CHECK(few.row(1000).empty());
+  Neighbours many;
+  for (ItemIndex item = 0; item < 2000; ++item) many.append(item, {{(item + 1) % 2000, 1}});
+  many.finish(2000);
+
+  const std::vector<Seen> history{{2, 0.5F, 0}, {900, 1, 0}, {7, 1, 0}, {1500, 1, 0}};
+  const std::vector<ItemIndex> asked{900, 3, 7, 999, 900, 500, 1000, 0xFFFFFFFF};
+  for (int again = 0; again < 2; ++again) {
+    std::vector<float> scores(asked.size(), -1);
+    few.score(history, asked, scores);
+    CHECK(scores == std::vector<float>{2, 0, 0.5F, 0, 2, 2, 0, 0});
+    std::vector<Candidate> found;
+    few.find(history, 10, {}, found);
+    CHECK(found == std::vector<Candidate>{{500, 2}, {900, 2}, {7, 0.5F}});
+    found.clear();
+    many.find(history, 10, {}, found);
+    CHECK(found == std::vector<Candidate>{{8, 1}, {901, 1}, {1501, 1}, {3, 0.5F}});
+    many.score(history, asked, scores);
+    CHECK(scores == std::vector<float>{0, 0.5F, 0, 0, 0, 0, 0, 0});
+  }
 }
 
 TEST_CASE("transitions: counts of the last items, by hand") {
