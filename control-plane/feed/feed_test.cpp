@@ -61,6 +61,14 @@ void stock(Feed& feed, std::uint64_t last) {
   feed.upsert(items, kNowMs);
 }
 
+/// The first page of viewer 300, out of 60 items, served.
+std::vector<Ranked> served_page(Feed& feed) {
+  stock(feed, 60);
+  std::vector<Ranked> page = feed.rank(request(300));
+  feed.served(UserId{300}, page, kNowMs);
+  return page;
+}
+
 /// 60 items of 20 authors, drawn with every property that a filter looks at.
 std::vector<Item> drawn_items(Random& random) {
   std::vector<Item> items;
@@ -205,9 +213,7 @@ TEST_CASE("feed: new items get their slots and no more, and their impressions co
 
 TEST_CASE("feed: what was served teaches the scorer once its outcome is known, and only if it was on the screen") {
   Feed feed{options()};
-  stock(feed, 60);
-  const auto page = feed.rank(request(300));
-  feed.served(UserId{300}, page, kNowMs);
+  const auto page = served_page(feed);
   tell(feed, event(300, page[0].item.value, Action::complete, kNowMs + 1000));
   tell(feed, event(300, page[1].item.value, Action::skip, kNowMs + 2000));
   CHECK(feed.scorer().learned() == 0);
@@ -219,9 +225,7 @@ TEST_CASE("feed: what was served teaches the scorer once its outcome is known, a
 
 TEST_CASE("feed: what is on the screen while the next page is asked for is learned from when it has been left") {
   Feed feed{options()};
-  stock(feed, 60);
-  const auto page = feed.rank(request(300));
-  feed.served(UserId{300}, page, kNowMs);
+  const auto page = served_page(feed);
   tell(feed, event(300, page[0].item.value, Action::skip, kNowMs + 1000));
   tell(feed, event(300, page[1].item.value, Action::impression, kNowMs + 2000));
   const auto next = feed.rank(request(300, kNowMs + 3000, 2));
@@ -238,9 +242,7 @@ TEST_CASE("feed: what is on the screen while the next page is asked for is learn
 
 TEST_CASE("feed: a like for the video before does not take the one on the screen for left") {
   Feed feed{options()};
-  stock(feed, 60);
-  const auto page = feed.rank(request(300));
-  feed.served(UserId{300}, page, kNowMs);
+  const auto page = served_page(feed);
   tell(feed, event(300, page[0].item.value, Action::complete, kNowMs + 1000));
   tell(feed, event(300, page[1].item.value, Action::impression, kNowMs + 2000));
   tell(feed, event(300, page[0].item.value, Action::like, kNowMs + 3000));
