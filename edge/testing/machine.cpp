@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "core/bytes.h"
+#include "core/ids.h"
 
 namespace ribalta::edge::testing {
 
@@ -48,6 +49,21 @@ std::string run_shell(const std::string& command) {
 }
 
 }  // namespace
+
+std::string new_id() {
+  const auto id = random_id();
+  return {id.data(), id.size()};
+}
+
+std::string cache_status(const http::Response& response) { return std::string{response.fields.get("Cache-Status")}; }
+
+bool is_hit(const http::Response& response) { return cache_status(response).starts_with("ribalta-edge; hit"); }
+
+std::string altered(std::string token) {
+  const std::size_t dot = token.find('.', token.find('.', token.find('.') + 1) + 1);
+  token[dot - 1] = token[dot - 1] == 'z' ? 'y' : 'z';
+  return token;
+}
 
 bool until(const std::function<bool()>& condition) {
   const auto end = std::chrono::steady_clock::now() + 20s;

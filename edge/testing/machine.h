@@ -23,6 +23,13 @@ namespace ribalta::edge::testing {
 /// Tries until it is so; false after 20 s. For what other processes do, which send no event.
 bool until(const std::function<bool()>& condition);
 
+/// The id of a video or a stream that nobody else has.
+std::string new_id();
+std::string cache_status(const http::Response& response);
+bool is_hit(const http::Response& response);
+/// `token` with the last character of its expiry field changed: one that says it lives longer.
+std::string altered(std::string token);
+
 /// A child process that dies with the test.
 class Process {
  public:

@@ -5,9 +5,7 @@
 #include <future>
 #include <thread>
 
-#include "core/json.h"
-#include "packager/live/origin_testing.h"
-#include "packager/live/testing.h"
+#include "packager/live/stream_testing.h"
 
 using namespace ribalta;
 using namespace ribalta::packager;
@@ -15,23 +13,20 @@ using namespace ribalta::packager::testing;
 
 namespace {
 
-const std::string kStream = "0123456789abcdef";
-const TrackMaker kVideo{media::testing::video_config()};
-
 /// A live with one track, and its playlist once it lists the third segment; empty after ten seconds.
 struct Live {
   Origin& origin;
   std::unique_ptr<http::Upload> upload;
 
   explicit Live(Origin& at) : origin(at) {
-    REQUIRE(origin.call("PUT", "/streams/" + kStream + "/plan", json_write(make_plan({"src-v"}))).status == 200);
+    set_plan(origin);
     upload = origin.open_put(kStream, "src-v", 1, true);
     REQUIRE(origin.await(upload->write(kVideo.init())));
   }
   void write(std::int64_t from, std::int64_t to) { REQUIRE(origin.await(upload->write(kVideo.frames(from, to)))); }
   bool lists(const std::string& segment) {
     for (int i = 0; i < 500; ++i) {
-      if (origin.get("/live/" + kStream + "/src-v.m3u8").body.find(segment) != std::string::npos) return true;
+      if (origin.get(kLive + "/src-v.m3u8").body.find(segment) != std::string::npos) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds{20});
     }
     return false;
