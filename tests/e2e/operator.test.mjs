@@ -138,7 +138,7 @@ test('up refuses in one sentence what can not work', async () => {
   }
 });
 
-test('a wrong configuration is told with its lines before anything starts, and config check says the same', { timeout: 60_000 }, async () => {
+test('a wrong configuration is told with its lines before anything starts, and config check says the same', { timeout: 180_000 }, async () => {
   const data = folder();
   writeFileSync(path.join(data, 'ribalta.toml'), '[control]\nlocale = "fr"\n\n[ingest]\ntls_cert = "/none/cert.pem"\nrtmp_port = 70000\n\n[transcode]\nvod_preset = "warp"\n\n[pakager]\n');
   const { code, stderr } = await run(script('up'), ['--data', data, '--port', '23960']);
