@@ -1,6 +1,8 @@
 // What a page costs: feeds of so many items each, filled with made-up events, trained, and asked by turns. Lines of
 // JSON: the pages of each round, then what it took to fill each feed. Viewers have one to three tastes of 64 and watch
 // what is of one of them four times of five; popular items draw more.
+#include <malloc.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -26,6 +28,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kTastes = 64;
 constexpr std::size_t kDimensions = 32;
 constexpr std::uint64_t kRounds = 5;
+constexpr std::size_t kItemsMin = 400;  // each of the tastes has one then
 constexpr std::int64_t kBeginMs = 1'800'000'000'000;
 /// Seven days lie between the first event and the last.
 constexpr std::int64_t kSpanMs = 7LL * 24 * 3600 * 1000;
@@ -84,19 +87,26 @@ struct Filled {
   double memory_mb = 0;
 };
 
-Filled filled(std::size_t items, std::size_t viewers, std::size_t events) {
-  FeedOptions options;
-  options.embedding_dimensions = kDimensions;
-  Filled made{.feed = std::make_unique<Feed>(options), .items = items};
-  Feed& feed = *made.feed;
-  const double before_mb = resident_mb();
-  std::fprintf(stderr, "%zu items: loading\n", items);
-  const Clock::time_point load_begin = Clock::now();
+/// By taste, the most popular first.
+std::vector<std::vector<std::uint64_t>> loaded(Feed& feed, std::size_t items) {
   std::vector<std::vector<std::uint64_t>> by_taste(kTastes);
   for (std::uint64_t id = 1; id <= items; ++id) {
     feed.upsert(std::array{made_item(id)}, kBeginMs);
     by_taste[taste_of(id)].push_back(id);
   }
+  return by_taste;
+}
+
+Filled filled(std::size_t items, std::size_t viewers, std::size_t events) {
+  FeedOptions options;
+  options.embedding_dimensions = kDimensions;
+  Filled made{.feed = std::make_unique<Feed>(options), .items = items};
+  Feed& feed = *made.feed;
+  malloc_trim(0);  // what was freed and kept is neither this feed's nor the next one's
+  const double before_mb = resident_mb();
+  std::fprintf(stderr, "%zu items: loading\n", items);
+  const Clock::time_point load_begin = Clock::now();
+  std::vector<std::vector<std::uint64_t>> by_taste = loaded(feed, items);
   made.load_s = seconds_since(load_begin);
   std::fprintf(stderr, "%zu items: loaded in %.0f s\n", items, made.load_s);
 
@@ -117,6 +127,8 @@ Filled filled(std::size_t items, std::size_t viewers, std::size_t events) {
   Trained trained = train(Matrix{feed.interactions()});
   made.train_s = seconds_since(train_begin);
   if (!feed.install(std::move(trained))) std::abort();
+  by_taste = {};
+  malloc_trim(0);
   made.memory_mb = resident_mb() - before_mb;
   std::fprintf(stderr, "%zu items: learned %zu events in %.0f s, trained in %.0f s\n", items, events, made.learn_s,
                made.train_s);
@@ -180,6 +192,10 @@ int main(int argc, char** argv) {
   }
   if (numbers.size() < 4) {
     std::fprintf(stderr, "usage: ribalta-feed-bench VIEWERS EVENTS PAGES ITEMS...\n");
+    return 2;
+  }
+  if (std::ranges::any_of(std::span{numbers}.subspan(3), [](std::size_t items) { return items < kItemsMin; })) {
+    std::fprintf(stderr, "%zu items or more are needed: some for each taste\n", kItemsMin);
     return 2;
   }
   return run(std::span{numbers}.subspan(3), numbers[0], numbers[1], numbers[2]);

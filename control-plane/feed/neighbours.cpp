@@ -61,10 +61,11 @@ class Neighbours::Sums {
  public:
   explicit Sums(const Neighbours& neighbours) : neighbours_(neighbours) {
     assert(table_.touched.empty());  // no question within a question
-    if (table_.sums.size() < neighbours.named_.size()) {
-      table_.sums.resize(neighbours.named_.size());
-      table_.asked.resize(neighbours.named_.size());
-    }
+    const std::size_t places = neighbours.named_.size();
+    if (table_.sums.size() >= places) return;
+    table_.touched.reserve(places);  // so that what is touched is always noted
+    table_.asked.resize(places);
+    table_.sums.resize(places);
   }
   Sums(const Sums&) = delete;
   Sums& operator=(const Sums&) = delete;

@@ -38,7 +38,7 @@ class Neighbours {
  private:
   class Sums;
   /// Items that are named have places of their own, without the holes between them: what a question touches lies close
-  /// together, however many items there are.
+  /// together, however many items nobody watches.
   struct Weight {
     std::uint32_t place = 0;  ///< until `finish`: the item
     float weight = 0;

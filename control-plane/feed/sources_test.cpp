@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <stdexcept>
 
 #include "control-plane/feed/itemknn.h"
 #include "control-plane/feed/models.h"
@@ -42,20 +43,22 @@ TEST_CASE("neighbours: items that no row names are passed over, and one question
   for (ItemIndex item = 0; item < 2000; ++item) many.append(item, {{(item + 1) % 2000, 1}});
   many.finish(2000);
 
-  const std::vector<Seen> history{{2, 0.5F, 0}, {900, 1, 0}, {7, 1, 0}, {1500, 1, 0}};
-  const std::vector<ItemIndex> asked{900, 3, 7, 999, 900, 500, 1000, 0xFFFFFFFF};
+  const std::vector<Seen> history{{2, 0.5F, 0}, {900, 1, 0}, {7, 1, 0}, {1500, 1, 0}, {0, 1, 0}, {1, 1, 0}};
+  const std::vector<ItemIndex> asked{900, 3, 7, 999, 900, 500, 1000, 0xFFFFFFFF, 0, 1, 2};  // both use places 0 to 2
+  const Allowed throws = [](ItemIndex) -> bool { throw std::runtime_error{"says the test"}; };
   for (int again = 0; again < 2; ++again) {
     std::vector<float> scores(asked.size(), -1);
     few.score(history, asked, scores);
-    CHECK(scores == std::vector<float>{2, 0, 0.5F, 0, 2, 2, 0, 0});
+    CHECK(scores == std::vector<float>{2, 0, 0.5F, 0, 2, 2, 0, 0, 0, 0, 0});
     std::vector<Candidate> found;
+    CHECK_THROWS(few.find(history, 10, throws, found));
     few.find(history, 10, {}, found);
     CHECK(found == std::vector<Candidate>{{500, 2}, {900, 2}, {7, 0.5F}});
     found.clear();
     many.find(history, 10, {}, found);
-    CHECK(found == std::vector<Candidate>{{8, 1}, {901, 1}, {1501, 1}, {3, 0.5F}});
+    CHECK(found == std::vector<Candidate>{{1, 1}, {2, 1}, {8, 1}, {901, 1}, {1501, 1}, {3, 0.5F}});
     many.score(history, asked, scores);
-    CHECK(scores == std::vector<float>{0, 0.5F, 0, 0, 0, 0, 0, 0});
+    CHECK(scores == std::vector<float>{0, 0.5F, 0, 0, 0, 0, 0, 0, 0, 1, 1});
   }
 }
 

@@ -55,14 +55,17 @@ struct StatementRow {
   std::string time;
   std::string what;
   std::string transfer;
-  std::string other;
+  std::string of;  ///< the transfer that it posts, voids or reverses
+  std::string other_account;
   std::int64_t change_minor = 0;  ///< of what is posted
   std::int64_t posted_minor = 0;
-  std::int64_t available_minor = 0;
+  std::int64_t available_minor = 0;  ///< less what is kept aside to leave
+  std::int64_t incoming_minor = 0;   ///< kept aside to come
   std::string reference;
 };
 BOOST_DESCRIBE_STRUCT(StatementRow, (),
-                      (line, time, what, transfer, other, change_minor, posted_minor, available_minor, reference))
+                      (line, time, what, transfer, of, other_account, change_minor, posted_minor, available_minor,
+                       incoming_minor, reference))
 
 StatementRow shown(const Account& account, const StatementLine& line) {
   const Told said = told(line.entry);
@@ -75,10 +78,12 @@ StatementRow shown(const Account& account, const StatementLine& line) {
           .time = time_text(line.row.time_ms),
           .what = said.what,
           .transfer = to_text(line.row.transfer),
-          .other = to_text(line.side == Side::debit ? line.row.credit : line.row.debit),
+          .of = text_or_empty(line.row.of),
+          .other_account = to_text(line.side == Side::debit ? line.row.credit : line.row.debit),
           .change_minor = line.side == normal ? change : -change,
           .posted_minor = posted(line.after, normal),
           .available_minor = available(line.after, normal),
+          .incoming_minor = normal == Side::debit ? line.after.debits_pending : line.after.credits_pending,
           .reference = said.reference};
 }
 
@@ -134,7 +139,9 @@ std::string time_text(std::int64_t time_ms) {
 Result<std::int64_t> time_of(std::string_view text) {
   const std::string whole{text};
   std::tm parts{};
-  const char* rest = strptime(whole.c_str(), "%Y-%m-%d", &parts);
+  // strptime takes a year of any length, and blanks before it.
+  const bool four = text.find_first_not_of("0123456789") == 4;
+  const char* rest = four ? strptime(whole.c_str(), "%Y-%m-%d", &parts) : nullptr;
   const auto seconds = [&]() -> Result<std::int64_t> {
     std::tm counted = parts;
     const std::int64_t since = timegm(&counted);  // counts on from the end of a month or a minute
@@ -223,36 +230,44 @@ std::string csv_row(const Row& row, const Entry& entry, std::string_view expired
 
 std::string json_row(const Row& row) { return R"({"hash":")" + row.hash + R"(","line":)" + row.line + "}"; }
 
-std::string statement_text(const Account& account, const std::vector<StatementLine>& lines) {
+std::string statement_text(const Account& account, const std::vector<StatementLine>& lines,
+                           std::optional<std::int64_t> until_ms) {
   const AccountTerms& terms = account.terms;
   std::string text = "account " + ledger::to_text(terms.id) + "  " + std::string{terms.currency.text()} +
                      ", grows on " + std::string{to_string(terms.normal)} + (account.closed ? ", closed" : "") +
                      "\nposted " + std::to_string(posted(account.balance, terms.normal)) + ", available " +
-                     std::to_string(available(account.balance, terms.normal)) + " (minor units)\n\n";
+                     std::to_string(available(account.balance, terms.normal)) + " (minor units)" +
+                     (until_ms ? " at " + time_text(*until_ms) : "") + "\n\n";
   std::array<char, 256> line{};
-  const auto add = [&](const char* time, const char* what, const std::string& change, const std::string& balance,
-                       const std::string& free, const std::string& other, const std::string& reference) {
-    const int size = std::snprintf(line.data(), line.size(), "%-24s  %-12s  %16s  %16s  %16s  %-32s  ", time, what,
-                                   change.c_str(), balance.c_str(), free.c_str(), other.c_str());
+  const auto add = [&](const std::string& number, const char* time, const char* what,
+                       const std::array<std::string, 4>& amounts, const std::string& other,
+                       const std::string& reference) {
+    const int size = std::snprintf(line.data(), line.size(), "%10s  %-24s  %-12s  %16s  %16s  %16s  %16s  %-32s  ",
+                                   number.c_str(), time, what, amounts[0].c_str(), amounts[1].c_str(),
+                                   amounts[2].c_str(), amounts[3].c_str(), other.c_str());
     text.append(line.data(), static_cast<std::size_t>(size));
     (text += reference) += '\n';
   };
-  add("time", "what", "change", "posted", "available", "other account", "reference");
+  add("line", "time", "what", {"change", "posted", "available", "incoming"}, "other account", "reference");
   for (const StatementLine& one : lines) {
     const StatementRow row = shown(account, one);
-    add(row.time.c_str(), row.what.c_str(), std::to_string(row.change_minor), std::to_string(row.posted_minor),
-        std::to_string(row.available_minor), row.other, harmless(row.reference));
+    add(std::to_string(row.line), row.time.c_str(), row.what.c_str(),
+        {std::to_string(row.change_minor), std::to_string(row.posted_minor), std::to_string(row.available_minor),
+         std::to_string(row.incoming_minor)},
+        row.other_account, harmless(row.reference));
   }
   return text;
 }
 
 std::string statement_csv(const Account& account, const std::vector<StatementLine>& lines) {
-  std::string text = "line,time,what,transfer,other_account,change_minor,posted_minor,available_minor,reference\r\n";
+  std::string text =
+      "line,time,what,transfer,of,other_account,change_minor,posted_minor,available_minor,incoming_minor,reference\r\n";
   for (const StatementLine& one : lines) {
     const StatementRow row = shown(account, one);
-    text += joined({std::to_string(row.line), row.time, row.what, row.transfer, row.other}) + ',' +
-            std::to_string(row.change_minor) + ',' + std::to_string(row.posted_minor) + ',' +
-            std::to_string(row.available_minor) + ',' + csv_cell(row.reference) + "\r\n";
+    text += joined({std::to_string(row.line), row.time, row.what, row.transfer, row.of, row.other_account});
+    for (const std::int64_t amount : {row.change_minor, row.posted_minor, row.available_minor, row.incoming_minor})
+      text += ',' + std::to_string(amount);
+    text += ',' + csv_cell(row.reference) + "\r\n";
   }
   return text;
 }
@@ -263,12 +278,13 @@ std::string statement_json(const Account& account, const std::vector<StatementLi
   return text;
 }
 
-std::string verified_text(const Verified& verified) {
+std::string verified_text(const Verified& verified, const std::optional<Noted>& noted) {
   std::string text = "The ledger is whole: " + std::to_string(verified.end.sequence) + " lines, " +
                      std::to_string(verified.accounts) + " accounts, " + std::to_string(verified.transfers) +
-                     " transfers, " + std::to_string(verified.pending) + " pending.\n";
+                     " transfers with those that were refused, " + std::to_string(verified.pending) + " pending.\n";
   for (const auto& [currency, totals] : verified.totals)
     text += "  " + currency + ": " + to_text(totals.debits) + " on either side (minor units)\n";
+  if (noted) text += "Line " + std::to_string(noted->sequence) + " is as it was noted.\n";
   if (verified.end.sequence == 0) return text;
   return text + "Line " + std::to_string(verified.end.sequence) + " has the hash " + verified.end.hash +
          ".\nKeep these two elsewhere: with --noted " + std::to_string(verified.end.sequence) +

@@ -31,12 +31,14 @@ std::string csv_row(const Row& row, const Entry& entry, std::string_view expired
 /// A line of the journal as it was hashed, with its hash: `{"hash":"…","line":{…}}`.
 std::string json_row(const Row& row);
 
-/// A table; the latest first.
-std::string statement_text(const Account& account, const std::vector<StatementLine>& lines);
+/// A table; the latest first. `until_ms`: the instant that was asked for.
+std::string statement_text(const Account& account, const std::vector<StatementLine>& lines,
+                           std::optional<std::int64_t> until_ms = {});
 std::string statement_csv(const Account& account, const std::vector<StatementLine>& lines);
 std::string statement_json(const Account& account, const std::vector<StatementLine>& lines);
 
-std::string verified_text(const Verified& verified);
+/// `noted`: what was asked to be there, and is.
+std::string verified_text(const Verified& verified, const std::optional<Noted>& noted = {});
 std::string verified_json(const Verified& verified);
 
 }  // namespace ribalta::ledger

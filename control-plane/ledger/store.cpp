@@ -165,12 +165,13 @@ Result<Store> Store::connect(const std::string& address) {
     if (made >= 0) ::close(made);
   } else {
     // A connection may have nothing to do for hours: that it is lost is seen within a minute all the same.
-    options.address +=
-        " options='-c search_path=ledger' keepalives_idle=30 keepalives_interval=10 keepalives_count=3 "
+    options.settings =
+        "options='-c search_path=ledger' keepalives_idle=30 keepalives_interval=10 keepalives_count=3 "
         "tcp_user_timeout=60000";
   }
   Result<std::shared_ptr<sql::Database>> database = sql::Database::open(options);
-  if (!database) return database.error().in("open the ledger");
+  if (!database)
+    return file.empty() ? database.error().in("open the ledger") : database.error().in("open the ledger", file);
   return Store{std::move(*database), std::move(file)};
 }
 
@@ -195,7 +196,17 @@ Result<Store> Store::open(const std::string& address, bool make) {
   } else if (const Result<Epoch> epoch = store->epoch(); !epoch) {
     // A table that is not there is a wrong statement to both engines.
     if (epoch.error().code != Code::internal) return epoch.error().in("open the ledger");
-    return fail(Code::not_found, "there is no ledger in this database");
+    const Result<std::int64_t> there = store->number(
+        "ledger.there", store->engine() == sql::Engine::sqlite
+                            ? "SELECT COUNT(*) FROM sqlite_master WHERE name IN ('journal', 'transfers', 'accounts')"
+                            : "SELECT COUNT(*) FROM pg_namespace WHERE nspname = 'ledger'");
+    if (!there) return there.error().in("open the ledger");
+    if (*there == 0) return fail(Code::not_found, "there is no ledger in this database");
+    return fail(
+        Code::forbidden,
+        "there is a ledger in this database, and it can't be read: a table is gone, or whoever asks may not use "
+        "it (PostgreSQL: GRANT USAGE ON SCHEMA ledger, and SELECT on its tables);",
+        epoch.error().message);
   }
   return store;
 }
@@ -257,7 +268,7 @@ Result<void> Store::write(const Changes& changes, Epoch epoch) {
     const auto [sequence, hash] = last->value_or(std::tuple{std::int64_t{0}, std::string{kChainBegin}});
     if (sequence != changes.before.sequence || hash != changes.before.hash)
       return std::unexpected{
-          damaged("the journal ends elsewhere than this writer left it, at", std::to_string(sequence))};
+          damaged("the journal ends elsewhere than this writer left it, at line", std::to_string(sequence))};
     Result<void> added = add(session);
     // A key that is taken is no other writer's doing.
     if (!added && sql::is_taken(added.error()))

@@ -91,7 +91,8 @@ struct Changes {
 class Store {
  public:
   /// Opens what is there; `make` makes tables that are missing.
-  /// @error not_found: there is no ledger, and none is to be made; conflict: one of a newer program, or PostgreSQL
+  /// @error not_found: there is no ledger, and none is to be made; forbidden: there is one, and it can't be read;
+  ///        conflict: one of a newer program, or PostgreSQL
   ///        without fsync.
   static Result<Store> open(const std::string& address, bool make);
   /// The connection alone, to a ledger or to where there is none yet: whoever makes or changes tables takes the fence

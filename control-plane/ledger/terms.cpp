@@ -68,7 +68,7 @@ std::string key_text(std::uint64_t high, std::uint64_t low) {
 Result<void> parse_key(std::string_view text, std::uint64_t& high, std::uint64_t& low) {
   if (text.size() != 2 * kHalfDigits || !read_half(text.substr(0, kHalfDigits), high) ||
       !read_half(text.substr(kHalfDigits), low)) {
-    return fail(Code::malformed, "not an id of the ledger: 32 lower-case hex digits are");
+    return fail(Code::malformed, "an id of the ledger is 32 digits of lower-case hex");
   }
   return {};
 }

@@ -80,7 +80,7 @@ class Check {
       if (row.transfer != TransferId{}) return wrong("nothing stands for the line", row.sequence);
     }
     if (noted_ && noted_->sequence > replay_.sequence())
-      return wrong("the journal ends before the line that was noted down, at", replay_.sequence());
+      return wrong("the journal ends before the line that was noted down; it ends at line", replay_.sequence());
     if (auto typed = store_->check_types(); !typed) return pass(typed);
     if (auto accounts = check_accounts(); !accounts) return pass(accounts);
     if (auto counts = check_counts(); !counts) return pass(counts);
@@ -121,7 +121,7 @@ class Check {
                    .credit_after = {}};
     const bool same =
         row.transfer == TransferId{} ? row == bare : row.sequence == bare.sequence && row.time_ms == bare.time_ms;
-    if (!same) return wrong("a row's columns are not what its line says, at", bare.sequence);
+    if (!same) return wrong("a row's columns are not what its line says, at line", bare.sequence);
     return {};
   }
 
@@ -150,9 +150,9 @@ class Check {
     const TransferId of = step.expired ? TransferId{} : recorded.asked.of;
     if (row.sequence != sequence || row.transfer != step.id || row.of != of || row.debit != step.debit ||
         row.credit != step.credit || row.minor != recorded.minor)
-      return wrong("a row's columns are not what its line says, at", sequence);
+      return wrong("a row's columns are not what its line says, at line", sequence);
     if (row.debit_after != step.debit_after || row.credit_after != step.credit_after)
-      return wrong("a balance is not what the lines before add up to, at", sequence);
+      return wrong("a balance is not what the lines before add up to, at line", sequence);
 
     for (const AccountId account : {step.debit, step.credit}) {
       if (account != AccountId{}) lines_[account].add(sequence);

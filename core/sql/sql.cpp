@@ -26,7 +26,8 @@ struct Again {
 constexpr int kSqlitePrimary = 0xFF;
 
 Error sqlite_error(std::string_view name, int code, Again& again) {
-  std::string message = std::string{name} + ": SQLite code " + std::to_string(code);
+  std::string message =
+      std::string{name} + ": SQLite: " + sqlite_api::sqlite3_errstr(code) + " (code " + std::to_string(code) + ')';
   if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY) return {Code::conflict, message};
   switch (code & kSqlitePrimary) {
     case SQLITE_BUSY:
@@ -94,7 +95,7 @@ class SociSession final : public Session {
       read_committed_ = options.read_committed;
       synchronous_full_ = options.synchronous_full;
       if (engine_ == Engine::postgresql) {
-        session_.open(soci::postgresql, connect_);
+        if (auto connected = connect_to_server(); !connected) return connected;
         PQsetNoticeReceiver(connection(), &SociSession::take_warning, this);
         session_ << "SET client_min_messages = warning";
         return make_durable(options);
@@ -341,6 +342,20 @@ class SociSession final : public Session {
     }
   }
 
+  /// Why a server can't be reached is not a value of anybody's, and the operator needs it.
+  Result<void> connect_to_server() {
+    try {
+      session_.open(soci::postgresql, connect_);
+      return {};
+    } catch (const soci::soci_error& error) {
+      broken_ = true;
+      std::string reason = error.what();
+      if (const std::size_t own = reason.find('\n'); own != std::string::npos) reason.erase(0, own + 1);  // SOCI's line
+      while (!reason.empty() && reason.back() == '\n') reason.pop_back();
+      return fail(Code::unavailable, "PostgreSQL:", reason);
+    }
+  }
+
   /// The setting is always the session's own: one that comes from the server's files would follow them when they are
   /// read anew.
   Result<void> make_durable(const Options& options) {
@@ -516,6 +531,34 @@ class SociDatabase final : public Database {
 constexpr std::string_view kSqlitePrefix = "sqlite:";
 constexpr std::string_view kPostgresqlPrefix = "postgresql:";
 
+/// libpq's two ways to name a database (PostgreSQL 15, §34.1.1) as the first of them, key=value. A blank at the end is
+/// an option without a name to SOCI.
+Result<std::string> postgresql_settings(const Options& options) {
+  const std::string& address = options.address;
+  const bool url = address.starts_with("postgresql://");
+  const std::string text = url ? address : address.substr(kPostgresqlPrefix.size());
+  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> all{PQconninfoParse(text.c_str(), nullptr),
+                                                                         &PQconninfoFree};
+  // What it says is wrong is a piece of the text, which may be a password's.
+  if (!all)
+    return fail(Code::malformed,
+                "the database's address: behind postgresql: stand key=value pairs, or a URL as libpq "
+                "reads it");
+  std::string settings;
+  for (const PQconninfoOption* one = all.get(); one->keyword != nullptr; ++one) {
+    if (one->val == nullptr) continue;
+    if (!settings.empty()) settings += ' ';
+    (settings += one->keyword) += "='";
+    for (const char c : std::string_view{one->val}) {
+      if (c == '\'' || c == '\\') settings += '\\';
+      settings += c;
+    }
+    settings += '\'';
+  }
+  if (!options.settings.empty()) (settings += ' ') += options.settings;
+  return settings;
+}
+
 }  // namespace
 
 std::string one_of(Engine engine, std::string_view column, int number) {
@@ -543,8 +586,9 @@ Result<std::shared_ptr<Database>> Database::open(const Options& options) {
     if (file.empty() || file.find('"') != std::string::npos) return fail(Code::malformed, "not a file name");
     database = std::make_shared<SociDatabase>(Engine::sqlite, file, options);
   } else if (options.address.starts_with(kPostgresqlPrefix)) {
-    database =
-        std::make_shared<SociDatabase>(Engine::postgresql, options.address.substr(kPostgresqlPrefix.size()), options);
+    const Result<std::string> connect = postgresql_settings(options);
+    if (!connect) return pass(connect);
+    database = std::make_shared<SociDatabase>(Engine::postgresql, *connect, options);
   } else {
     return fail(Code::malformed, "the database's address begins with sqlite: or postgresql:");
   }

@@ -5,7 +5,8 @@
 //   - writers begin with the write lock (SQLite: BEGIN IMMEDIATE; PostgreSQL: SERIALIZABLE, retried), so that a rule
 //   that
 //     was checked by a read still holds at the commit;
-//   - an error carries the statement's name and the engine's code, never its text: both engines put values into that.
+//   - an error carries the statement's name, the engine's code and what that code means, never its text: both engines
+//   put values into that. Only of a connection that fails PostgreSQL's reason is told.
 //
 //   auto rows = session.rows<std::string, std::int64_t>("videos.of_user",
 //       "SELECT id, created FROM videos WHERE user_id = :1 ORDER BY created DESC LIMIT :2", {user.text(), limit});
@@ -166,8 +167,10 @@ std::string one_of(Engine engine, std::string_view column, int number);
 Value list(Engine engine, std::span<const std::string> texts);
 
 struct Options {
-  /// `sqlite:/path/file` or `postgresql:host=/run dbname=ribalta user=ribalta` (what libpq takes).
+  /// `sqlite:/path/file`, `postgresql:host=/run dbname=ribalta user=ribalta` or `postgresql://ribalta@host/ribalta`
+  /// (what libpq takes).
   std::string address;
+  std::string settings;                   ///< PostgreSQL: more of them, key=value
   std::size_t connections = 4;            ///< 1..32; a caller waits at most `wait` for one
   std::chrono::milliseconds wait{5'000};  ///< for a connection, and for SQLite's write lock
   /// A commit that was answered is on disk. SQLite: fsync at each commit, not only at checkpoints. PostgreSQL:

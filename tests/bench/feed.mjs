@@ -10,11 +10,11 @@ const events = Number(process.env.FEED_EVENTS ?? 1_000_000);
 const viewers = Math.ceil(events / 100);
 const few = Math.ceil(events / 10);
 
-const { status, error, stdout } = spawnSync(program('ribalta-feed-bench'), [viewers, events, pages, few, events].map(String), {
+const { status, signal, error, stdout } = spawnSync(program('ribalta-feed-bench'), [viewers, events, pages, few, events].map(String), {
   encoding: 'utf8',
   stdio: ['ignore', 'pipe', 'inherit'],
 });
-if (status !== 0) throw new Error(`ribalta-feed-bench: ${error ?? `ends with ${status}`}`);
+if (status !== 0) throw new Error(`ribalta-feed-bench: ${error ?? `ends with ${signal ?? status}`}`);
 const lines = stdout.trim().split('\n').map((line) => JSON.parse(line));
 const of = (items, field) => lines.filter((line) => line.items === items && field in line).map((line) => line[field]);
 const size = (items) => (items < 1000 ? `${items}` : items < 1_000_000 ? `${items / 1000}k` : `${items / 1_000_000}m`);
