@@ -17,7 +17,6 @@ using testing::cache_status;
 using testing::is_hit;
 using testing::Machine;
 using testing::new_id;
-using testing::Origin;
 using testing::until;
 
 TEST_CASE("module: exports what nginx looks for and nothing else") {

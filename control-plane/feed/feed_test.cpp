@@ -50,6 +50,7 @@ Trained one(std::unique_ptr<const Source> source) {
 
 std::vector<ItemId> ids(const std::vector<Ranked>& page) {
   std::vector<ItemId> found;
+  found.reserve(page.size());
   for (const Ranked& ranked : page) found.push_back(ranked.item);
   return found;
 }
@@ -516,6 +517,7 @@ TEST_CASE("feed: the same events give the same pages, on any number of threads")
   std::vector<std::vector<Ranked>> expected(60);
   for (std::uint64_t viewer = 0; viewer < 60; ++viewer) expected[viewer] = alone->rank(request(1000 + viewer));
   std::vector<std::jthread> threads;
+  threads.reserve(3);
   std::vector<std::vector<Ranked>> pages(60);
   for (std::uint64_t thread = 0; thread < 3; ++thread) {
     threads.emplace_back([&, thread] {

@@ -260,6 +260,7 @@ TEST_CASE("limits: streams at once, tracks of one stream") {
   Origin origin(store, {.streams_max = 1});
   set_plan(origin);
   std::vector<std::unique_ptr<http::Upload>> open;
+  open.reserve(16);
   for (int i = 0; i < 16; ++i) open.push_back(origin.open_put(kStream, "t" + std::to_string(i), 1, false));
   for (auto& upload : open) CHECK(origin.await(upload->finish()).value().status == 200);
   auto one_more = origin.open_put(kStream, "t16", 1, false);

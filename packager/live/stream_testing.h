@@ -35,7 +35,8 @@ struct Put {
       : origin(at), upload(at.open_put(kStream, track, epoch, source)) {
     write(maker.init());
   }
-  Result<void> write(const Bytes& bytes) { return origin.await(upload->write(bytes)); }
+  /// Where the origin has cut the connection it fails, which `finish` tells.
+  void write(const Bytes& bytes) { static_cast<void>(origin.await(upload->write(bytes))); }
   http::Response finish() { return origin.await(upload->finish()).value(); }
 };
 
