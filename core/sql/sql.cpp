@@ -531,8 +531,8 @@ class SociDatabase final : public Database {
 constexpr std::string_view kSqlitePrefix = "sqlite:";
 constexpr std::string_view kPostgresqlPrefix = "postgresql:";
 
-/// libpq's two ways to name a database (PostgreSQL 15, §34.1.1) as the first of them, key=value. A blank at the end is
-/// an option without a name to SOCI.
+/// libpq's two ways to name a database (PostgreSQL 15, §34.1.1) as the first of them, key=value. SOCI reads
+/// them once more: a blank at the end is an option without a name to it, and a blank behind a backslash is lost.
 Result<std::string> postgresql_settings(const Options& options) {
   const std::string& address = options.address;
   const bool url = address.starts_with("postgresql://");

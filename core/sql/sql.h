@@ -5,8 +5,8 @@
 //   - writers begin with the write lock (SQLite: BEGIN IMMEDIATE; PostgreSQL: SERIALIZABLE, retried), so that a rule
 //   that
 //     was checked by a read still holds at the commit;
-//   - an error carries the statement's name, the engine's code and what that code means, never its text: both engines
-//   put values into that. Only of a connection that fails PostgreSQL's reason is told.
+//   - an error carries the statement's name and the engine's code (SQLite's in words, too), never its text: both
+//   engines put values into that. Only of a connection that fails PostgreSQL's reason is told.
 //
 //   auto rows = session.rows<std::string, std::int64_t>("videos.of_user",
 //       "SELECT id, created FROM videos WHERE user_id = :1 ORDER BY created DESC LIMIT :2", {user.text(), limit});

@@ -275,6 +275,38 @@ TEST_CASE("addresses that name no engine, no file or nobody are refused") {
   CHECK(Database::open({.address = "postgresql:host=/nonexistent user=x dbname=x"}).error().code == Code::unavailable);
 }
 
+TEST_CASE(
+    "PostgreSQL: a URL leads where key=value does, settings come after it, and a failure says why, never a password") {
+  for (const Engine engine : testing::engines()) {
+    if (engine != Engine::postgresql) continue;
+    const std::string address = testing::fresh_database(engine);  // postgresql:host=… user=… dbname=…
+    const auto value = [&address](const std::string& key) {
+      const std::size_t begin = address.find(key + '=') + key.size() + 1;
+      return address.substr(begin, address.find(' ', begin) - begin);
+    };
+    const std::string url = "postgresql://" + value("user") + "@/" + value("dbname") + "?host=" + value("host") +
+                            "&application_name=it%27s%20a%5Cb";
+    auto opened = Database::open({.address = url, .settings = "options='-c search_path=elsewhere'"});
+    REQUIRE_MESSAGE(opened, opened.error().message);
+    const auto seen = (*opened)->read([](Session& session) {
+      return session.row<std::string, std::string, std::string>(
+          "seen", "SELECT current_database(), current_setting('application_name'), current_setting('search_path')");
+    });
+    REQUIRE(seen);
+    CHECK(std::get<0>(**seen) == value("dbname"));
+    CHECK(std::get<1>(**seen) == "it's a\\b");
+    CHECK(std::get<2>(**seen) == "elsewhere");
+  }
+  const auto away = Database::open({.address = "postgresql:host=/nonexistent user=x dbname=x password=hush"});
+  REQUIRE_FALSE(away);
+  CHECK(away.error().message.find("/nonexistent") != std::string::npos);
+  CHECK(away.error().message.find("hush") == std::string::npos);
+  const auto none = Database::open({.address = "postgresql:user=x hush"});
+  REQUIRE_FALSE(none);
+  CHECK(none.error().code == Code::malformed);
+  CHECK(none.error().message.find("hush") == std::string::npos);
+}
+
 TEST_CASE("many rows go in at once, with quotes, NULL and 64 bits; a taken key takes none, or is told what to do") {
   on_each_engine([](const std::shared_ptr<Database>& database) {
     make_table(*database);
